@@ -1,0 +1,69 @@
+# The two commands: `make run` and `make test`. Each sets up what it needs, and nothing twice.
+
+# The distribution's Python: it is the one that the distribution's bcc belongs to.
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT_RUN := python3-bpfcc python3-psutil python3-venv
+APT_DEV := clang-format
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet install --require-hashes
+SOURCES := ebpftop probes tests benchmarks screenshots
+C_FILES := $(wildcard probes/*.h probes/*/*.c ebpftop/collector/include/include/linux/*.h)
+
+.PHONY: run setup setup-dev test check format bpf snapshots screenshots clean
+
+run: setup
+	$(BIN)/ebpftop
+
+setup: $(VENV)/.ready
+
+setup-dev: $(VENV)/.ready-dev
+
+test: setup-dev check
+	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/probes --ignore=tests/ui
+
+# Format, lint, types, import contracts, fast tests: before each commit.
+check: setup-dev
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	clang-format --dry-run --Werror $(C_FILES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest tests/unit tests/probes tests/ui
+
+format: setup-dev
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+	clang-format -i $(C_FILES)
+
+bpf: setup-dev
+	$(BIN)/pytest tests/bpf
+
+snapshots: setup-dev
+	$(BIN)/pytest tests/ui --snapshot-update
+
+screenshots: setup-dev
+	$(BIN)/python screenshots/make.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import bcc.table, psutil, ensurepip' 2>/dev/null || { \
+	  echo "installing $(APT_RUN) from the distribution"; \
+	  $(SUDO) apt-get -qq update && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(APT_RUN); }
+	@echo "building $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --requirement requirements.lock
+	@$(BIN)/python -m pip --quiet install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q ebpftop probes
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
+	@command -v clang-format >/dev/null || { \
+	  $(SUDO) apt-get -qq update && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(APT_DEV); }
+	@$(PIP) --requirement requirements-dev.lock
+	@touch $@

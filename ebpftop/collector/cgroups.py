@@ -1,0 +1,94 @@
+"""Cgroup ids: which hierarchy they are taken from here, and what their paths are.
+
+An id is the kernfs inode of the directory. On hybrid hosts (v1 controllers beside an empty v2
+tree) every v2 id is that of the root, so the programs then read a v1 hierarchy instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ebpftop.collector.btf import Btf
+
+CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "devices", "freezer", "blkio")
+FILEID_KERNFS = 0xFE
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """A mounted cgroup tree; `controller` is empty for v2."""
+
+    mount: Path
+    controller: str
+
+
+def hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy | None:
+    """The tree that processes are sorted into here: v2 where v1 has no controllers."""
+    v1: dict[str, Path] = {}
+    v2: Path | None = None
+    for line in mounts.read_text(errors="replace").splitlines():
+        _, where, kind, options, *_ = line.split(" ")
+        if kind == "cgroup2":
+            v2 = v2 or Path(where)
+        elif kind == "cgroup":
+            for option in options.split(","):
+                v1.setdefault(option, Path(where))
+    for controller in CONTROLLERS:
+        if controller in v1:
+            return Hierarchy(v1[controller], controller)
+    return Hierarchy(v2, "") if v2 else None
+
+
+def flags(btf: Btf) -> list[str]:
+    """Flags that tell `cgroup_of` in common.h which hierarchy to read."""
+    tree = hierarchy()
+    if tree is None or not tree.controller:
+        return []
+    index = btf.enumerator(f"cgroup_subsys_id.{tree.controller}_cgrp_id")
+    return [] if index is None else [f"-DCGROUP_SUBSYS={index}"]
+
+
+class Paths:
+    """Paths of cgroup ids; a path once known outlives its directory."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+        tree = hierarchy()
+        self._mount = tree.mount if tree else None
+        try:
+            self._fd = os.open(tree.mount, os.O_RDONLY | os.O_DIRECTORY) if tree else -1
+        except OSError:
+            self._fd = -1
+
+    def path(self, cgroup: int) -> str:
+        """Path below the mount point (`/` is the root); empty where it cannot be known."""
+        known = self._known.get(cgroup)
+        if known is None:
+            known = self._look_up(cgroup)
+            if known:
+                self._known[cgroup] = known
+        return known
+
+    def _look_up(self, cgroup: int) -> str:
+        """By open_by_handle_at(2), which takes 7-80 us and needs CAP_DAC_READ_SEARCH."""
+        if self._fd < 0:
+            return ""
+        handle = ctypes.create_string_buffer(struct.pack("IiQ", 8, FILEID_KERNFS, cgroup))
+        fd = _libc.open_by_handle_at(self._fd, handle, os.O_RDONLY)
+        if fd < 0:
+            return ""
+        try:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            return ""
+        finally:
+            os.close(fd)
+        mount = str(self._mount)
+        return path[len(mount) :] or "/" if path.startswith(mount) else path

@@ -1,0 +1,149 @@
+"""Chooses the hooks of a probe from what the running kernel offers, most exact first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ebpftop.probe import AllOf, FirstOf, Hook, Probe
+
+if TYPE_CHECKING:
+    from ebpftop.collector.btf import Btf
+
+KPROBES = (Path("/sys/kernel/debug/kprobes"), Path("/sys/kernel/tracing/kprobe_events"))
+
+
+class UnavailableError(Exception):
+    """The kernel lacks what a probe needs: `reason`, and `hint` at what to do."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The hooks that were chosen, the flags that tell the C file, and what is not seen."""
+
+    hooks: tuple[Hook, ...]
+    flags: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def plan(probe: Probe, btf: Btf) -> Plan:
+    """How a probe runs on this kernel.
+
+    Raises:
+        UnavailableError: a hook or a struct member that it cannot do without is not there.
+    """
+    hooks: list[Hook] = []
+    flags: list[str] = []
+    missing: list[str] = []
+    for slot in probe.hooks:
+        way = _choose(slot, btf)
+        if way is None:
+            assert isinstance(slot, FirstOf)
+            missing.append(slot.without)
+            continue
+        hooks += way.hooks
+        if way.missing:
+            missing.append(way.missing)
+    for hook in hooks:
+        flags.append(f"-DHAVE_{hook.program}=1")
+        flags += [
+            f"-DARG_{hook.program}_{name}={position}"
+            for name, position in (_arguments(hook, btf) or {}).items()
+        ]
+    flags += _layout_flags(probe, btf)
+    flags += [f"-DLOST_{name}={index}" for index, name in enumerate(probe.lost)]
+    return Plan(tuple(hooks), tuple(flags), tuple(missing))
+
+
+def _choose(slot: Hook | AllOf | FirstOf, btf: Btf) -> AllOf | None:
+    if isinstance(slot, Hook):
+        slot = AllOf((slot,))
+    ways = slot.ways if isinstance(slot, FirstOf) else (slot,)
+    for way in ways:
+        if all(available(hook, btf) for hook in way.hooks):
+            return way
+    if isinstance(slot, FirstOf) and slot.without:
+        return None
+    wanted = ", nor ".join(" with ".join(map(str, way.hooks)) for way in ways)
+    raise UnavailableError(
+        f"this kernel has no {wanted}",
+        "a newer kernel has it; `ebpftop probes` lists what each probe needs",
+    )
+
+
+def available(hook: Hook, btf: Btf) -> bool:
+    """Whether the running kernel offers a hook, arguments included."""
+    if hook.kind == "raw_tracepoint":
+        return _arguments(hook, btf) is not None
+    if hook.kind in ("kprobe", "kretprobe"):
+        return any(path.exists() for path in KPROBES) and btf.has_function(hook.target)
+    return True
+
+
+def _arguments(hook: Hook, btf: Btf) -> dict[str, int] | None:
+    """Position of each argument a program reads; None where the kernel's do not match.
+
+    Tracepoints gain and lose arguments (block_rq_issue lost one in 5.11, sched_switch gained one
+    in 5.18), so they are found by their types, in order.
+    """
+    if hook.kind != "raw_tracepoint":
+        return {}
+    types = btf.tracepoint(hook.target)
+    if types is None:
+        return None
+    found: dict[str, int] = {}
+    start = 0
+    for argument in hook.args:
+        name, _, wanted = argument.partition("=")
+        optional = wanted.endswith("?")
+        try:
+            found[name] = types.index(wanted.rstrip("?"), start)
+        except ValueError:
+            if optional:
+                continue
+            return None
+        start = found[name] + 1
+    return found
+
+
+def _layout_flags(probe: Probe, btf: Btf) -> list[str]:
+    flags = []
+    members = {**COMMON_OFFSETS, **probe.offsets, **COMMON_OPTIONAL, **probe.optional_offsets}
+    for name, choices in members.items():
+        paths = (choices,) if isinstance(choices, str) else choices
+        offset = next((o for o in map(btf.offset, paths) if o is not None), None)
+        if offset is not None:
+            flags.append(f"-DOFF_{name}={offset}")
+        elif name in probe.offsets:
+            raise UnavailableError(
+                f"this kernel has no {' or '.join(paths)}",
+                "please report the kernel's version: its structures have changed",
+            )
+    for name, path in probe.enums.items():
+        value = btf.enumerator(path)
+        if value is None:
+            raise UnavailableError(f"this kernel has no enum {path}", "please report its version")
+        flags.append(f"-DENUM_{name}={value}")
+    return flags
+
+
+# What `common.h` reads of a process: see `struct who` there.
+COMMON_OFFSETS: dict[str, str | tuple[str, ...]] = {
+    "TASK_LEADER": "task_struct.group_leader",
+    "TASK_COMM": "task_struct.comm",
+    "TASK_START": ("task_struct.start_boottime", "task_struct.real_start_time"),
+}
+COMMON_OPTIONAL: dict[str, str | tuple[str, ...]] = {
+    "TASK_CGROUPS": "task_struct.cgroups",
+    "CSSET_DFL": "css_set.dfl_cgrp",
+    "CSSET_SUBSYS": "css_set.subsys",
+    "CSS_CGROUP": "cgroup_subsys_state.cgroup",
+    "CGROUP_KN": "cgroup.kn",
+    "KN_ID": "kernfs_node.id",
+}

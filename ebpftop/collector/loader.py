@@ -1,0 +1,211 @@
+"""The loader child: compiles one probe, attaches it, hands its descriptors over, and leaves.
+
+With the child go the 120 MB that LLVM took. It leaves by `os._exit`: BCC's atexit hook would
+detach what was just handed over. This is the only file that imports bcc.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import socket
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from ebpftop import registry
+from ebpftop.collector import cgroups, hooks
+from ebpftop.collector.btf import Btf, BtfError
+from ebpftop.collector.maps import MapShape
+from ebpftop.paths import HEADERS, PROBES
+
+if TYPE_CHECKING:
+    from ebpftop.probe import Hook, Probe
+
+FDS_PER_MESSAGE = 200  # the kernel passes at most 253 (SCM_MAX_FD)
+DETAIL_LINES = 20
+PERF_TYPE_SOFTWARE = 1
+PERF_SW_CPU_CLOCK = 0
+
+
+@dataclasses.dataclass
+class Loaded:
+    """What a loader child says of its probe; `fds` counts and orders the descriptors it sends.
+
+    Attributes:
+        ok: whether the probe runs; if not, `reason`, `hint` and `detail` say why.
+        hooks: the hooks in use.
+        missing: what is not seen with them.
+        maps: shapes, one descriptor each.
+        programs: names, one descriptor each.
+        links: number of descriptors that keep the programs attached.
+    """
+
+    ok: bool
+    hooks: list[str] = dataclasses.field(default_factory=list)
+    missing: list[str] = dataclasses.field(default_factory=list)
+    maps: list[MapShape] = dataclasses.field(default_factory=list)
+    programs: list[str] = dataclasses.field(default_factory=list)
+    links: int = 0
+    unavailable: bool = False
+    reason: str = ""
+    hint: str = ""
+    detail: str = ""
+
+    @property
+    def fds(self) -> int:
+        """Number of descriptors that follow."""
+        return len(self.maps) + len(self.programs) + self.links
+
+
+def child(probe: Probe, channel: socket.socket) -> None:
+    """Load a probe and send it through the channel; never returns."""
+    status = 1
+    try:
+        log = _capture_stderr()
+        loaded, fds = _load(probe, log)
+        _send(channel, loaded, fds)
+        status = 0
+    except BaseException as error:  # a traceback of the child would land on the user's screen
+        with contextlib.suppress(OSError):
+            _send(channel, Loaded(False, reason=f"the loader failed: {error!r}"), [])
+    finally:
+        os._exit(status)
+
+
+def receive(channel: socket.socket) -> tuple[Loaded, list[int]] | None:
+    """What a loader child sent; None where it died before it could say anything."""
+    first, fds, _, _ = socket.recv_fds(channel, 1 << 16, 1)
+    if not first:
+        return None
+    length = int.from_bytes(first[:4], "little")
+    text = first[4:]
+    while len(text) < length:
+        more = channel.recv(1 << 16)
+        if not more:
+            return None
+        text += more
+    fields = json.loads(text[:length])
+    loaded = Loaded(**{**fields, "maps": [MapShape(**shape) for shape in fields["maps"]]})
+    while len(fds) < loaded.fds:
+        data, more_fds, _, _ = socket.recv_fds(channel, 1, FDS_PER_MESSAGE)
+        fds += more_fds
+        if not data:
+            return None
+    return loaded, fds
+
+
+def _send(channel: socket.socket, loaded: Loaded, fds: list[int]) -> None:
+    text = json.dumps(dataclasses.asdict(loaded)).encode()
+    channel.sendall(len(text).to_bytes(4, "little") + text)
+    for start in range(0, len(fds), FDS_PER_MESSAGE):
+        socket.send_fds(channel, [b"+"], fds[start : start + FDS_PER_MESSAGE])
+
+
+def _capture_stderr() -> int:
+    """Clang and libbpf write to descriptor 2; returns a descriptor to read that from."""
+    log, path = tempfile.mkstemp(prefix="ebpftop-")
+    os.unlink(path)
+    os.dup2(log, 2)
+    return log
+
+
+def _load(probe: Probe, log: int) -> tuple[Loaded, list[int]]:
+    try:
+        btf = Btf()
+        plan = hooks.plan(probe, btf)
+        flags = [*plan.flags, *cgroups.flags(btf)]
+    except hooks.UnavailableError as error:
+        return Loaded(False, unavailable=True, reason=error.reason, hint=error.hint), []
+    except BtfError as error:
+        hint = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; `ebpftop doctor` checks"
+        return Loaded(False, unavailable=True, reason=str(error), hint=hint), []
+    try:
+        return _compile(probe, plan, flags)
+    except Exception as error:  # bcc raises bare Exception
+        detail = _tail(log)
+        reason, hint = _explain(probe, str(error), detail)
+        return Loaded(False, reason=reason, hint=hint, detail=detail), []
+
+
+def _compile(probe: Probe, plan: hooks.Plan, flags: list[str]) -> tuple[Loaded, list[int]]:
+    os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
+    from bcc import BPF
+
+    source = registry.source(probe)
+    module = BPF(src_file=str(source), cflags=[*flags, f"-I{PROBES}", f"-I{source.parent}"])
+    links: list[int] = []
+    for hook in plan.hooks:
+        links += _attach(module, hook)
+    names = [*probe.maps, *(("lost",) if probe.lost else ())]
+    tables = [module[name] for name in names]
+    programs = {hook.program: module.funcs[hook.program.encode()].fd for hook in plan.hooks}
+    loaded = Loaded(
+        True,
+        [str(hook) for hook in plan.hooks],
+        list(plan.missing),
+        [_shape(name, table) for name, table in zip(names, tables)],
+        list(programs),
+        len(links),
+    )
+    return loaded, [*(table.map_fd for table in tables), *programs.values(), *links]
+
+
+def _shape(name: str, table: Any) -> MapShape:
+    return MapShape(
+        name,
+        table.ttype,
+        ctypes.sizeof(table.Key),
+        ctypes.sizeof(table.Leaf),
+        table.max_entries,
+    )
+
+
+def _attach(module: Any, hook: Hook) -> list[int]:
+    """Attach one program; returns the descriptors that keep it attached."""
+    from bcc import BPF
+
+    if hook.kind == "raw_tracepoint":
+        module.attach_raw_tracepoint(hook.target.encode(), hook.program.encode())
+        return [module.raw_tracepoint_fds[hook.target.encode()]]
+    if hook.kind == "perf_event":
+        module.load_func(hook.program, BPF.PERF_EVENT)
+        module.attach_perf_event(
+            ev_type=PERF_TYPE_SOFTWARE,
+            ev_config=PERF_SW_CPU_CLOCK,
+            fn_name=hook.program,
+            sample_freq=hook.frequency,
+        )
+        return list(module.open_perf_events[(PERF_TYPE_SOFTWARE, PERF_SW_CPU_CLOCK)].values())
+    attach = module.attach_kprobe if hook.kind == "kprobe" else module.attach_kretprobe
+    attach(event=hook.target, fn_name=hook.program)
+    return [fd for fds in module.kprobe_fds.values() for fd in fds.values()][-1:]
+
+
+def _tail(log: int) -> str:
+    size = os.fstat(log).st_size
+    text = os.pread(log, 1 << 16, max(0, size - (1 << 16))).decode(errors="replace")
+    return "\n".join(text.splitlines()[-DETAIL_LINES:])
+
+
+def _explain(probe: Probe, error: str, detail: str) -> tuple[str, str]:
+    """Reason and hint for what bcc raised."""
+    if "Failed to compile" in error:
+        return (
+            f"{probe.area}/{probe.name}.c does not compile here",
+            "please report the lines below with the output of `ebpftop doctor`",
+        )
+    if "super-user" in error or "Operation not permitted" in error or "EPERM" in detail:
+        return (
+            "the kernel refused the program: no permission",
+            "run as root; in a container add CAP_BPF and CAP_PERFMON; check kernel lockdown",
+        )
+    if "No module named" in error:
+        return (
+            f"{sys.executable} has no bcc",
+            "apt install python3-bpfcc (not PyPI's bcc, which is something else)",
+        )
+    return error or "the loader failed", "`ebpftop doctor` shows what this machine offers"

@@ -1,0 +1,193 @@
+"""Maps of running probes: batch reads into buffers that are used again.
+
+A buffer is anonymous memory for a full map; the kernel touches only what the entries fill, and
+what a big read touched is given back. Values are read as columns of 64-bit integers, which costs
+a third of unpacking tuples.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import heapq
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ebpftop.collector import bpf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpftop.probe import Layout
+
+WHO_BYTES = 32  # `struct who` in probes/common.h
+SLACK_ENTRIES = 4096  # entries that programs add behind the reader's back in one pass
+KEEP_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class MapShape:
+    """What the loader says of a map: sizes as the kernel holds them."""
+
+    name: str
+    type: int
+    key_bytes: int
+    value_bytes: int
+    max_entries: int
+
+
+class MapEntries:
+    """Entries of one read. Valid until the map is read again."""
+
+    def __init__(self, keys: memoryview, values: memoryview, count: int, layout: Layout) -> None:
+        self._count = count
+        self._layout = layout
+        self._key = struct.Struct("=" + layout.key)
+        self._tail = struct.Struct("=" + layout.tail)
+        self._keys = keys[: count * self._key.size]
+        self._stride = value_bytes(layout)
+        self._values = values[: count * self._stride]
+        self._words = self._values.cast("Q") if count else self._values
+        self._first = WHO_BYTES // 8 if layout.who else 0
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """Key and values of each entry, tail included."""
+        columns = [self.column(i) for i in range(self._layout.values)]
+        values = zip(*columns) if columns else iter([()] * self._count)
+        if not self._layout.tail:
+            return zip(self.keys(), values)
+        tails = map(self.tail, range(self._count))
+        return ((key, value + tail) for key, value, tail in zip(self.keys(), values, tails))
+
+    def keys(self) -> Iterator[tuple[Any, ...]]:
+        """The key of each entry."""
+        return self._key.iter_unpack(self._keys)
+
+    def key(self, index: int) -> tuple[Any, ...]:
+        """The key of one entry."""
+        return self._key.unpack_from(self._keys, index * self._key.size)
+
+    def column(self, position: int) -> list[int]:
+        """One value of every entry."""
+        start = self._first + position
+        return self._words[start :: self._stride // 8].tolist() if self._count else []
+
+    def tail(self, index: int) -> tuple[Any, ...]:
+        """What follows the values of one entry."""
+        end = (index + 1) * self._stride
+        return self._tail.unpack_from(self._values, end - self._tail.size)
+
+    def who(self, index: int) -> bytes:
+        """The `struct who` of one entry, as bytes; empty where the layout has none."""
+        start = index * self._stride
+        return bytes(self._values[start : start + WHO_BYTES]) if self._layout.who else b""
+
+    @property
+    def layout(self) -> Layout:
+        """How the entries are laid out."""
+        return self._layout
+
+    def top(self, weight: tuple[int, ...], limit: int) -> list[int]:
+        """Indexes of the `limit` entries whose values at `weight` add up to most, unordered."""
+        if self._count <= limit:
+            return list(range(self._count))
+        weights = self.column(weight[0])
+        for position in weight[1:]:
+            weights = list(map(int.__add__, weights, self.column(position)))
+        least = heapq.nlargest(limit, weights)[-1] if limit else 0
+        kept = [index for index, value in enumerate(weights) if value > least]
+        if len(kept) < limit:
+            ties = (index for index, value in enumerate(weights) if value == least)
+            kept += [index for index, _ in zip(ties, range(limit - len(kept)))]
+        return kept
+
+
+def value_bytes(layout: Layout) -> int:
+    """Size of a map value with that layout."""
+    return (WHO_BYTES if layout.who else 0) + 8 * layout.values + struct.calcsize("=" + layout.tail)
+
+
+class BpfMap:
+    """A hash map that this process holds a descriptor of."""
+
+    def __init__(self, fd: int, shape: MapShape, layout: Layout) -> None:
+        """Raises ValueError where the descriptor's layout is not that of the C file."""
+        key_bytes = struct.calcsize("=" + layout.key)
+        if shape.key_bytes != key_bytes or shape.value_bytes != value_bytes(layout):
+            raise ValueError(
+                f"map {shape.name}: the C file has {shape.key_bytes} + {shape.value_bytes} bytes,"
+                f" the descriptor {key_bytes} + {value_bytes(layout)}"
+            )
+        self._fd = fd
+        self._layout = layout
+        self._key = struct.Struct("=" + layout.key)
+        self._capacity = shape.max_entries + SLACK_ENTRIES
+        self._keys = mmap.mmap(-1, self._capacity * shape.key_bytes)
+        self._values = mmap.mmap(-1, self._capacity * shape.value_bytes)
+        self._token = ctypes.create_string_buffer(max(shape.key_bytes, 8) + 8)
+        self._shape = shape
+
+    def drain(self) -> MapEntries:
+        """Read and delete every entry."""
+        return self._read(bpf.MAP_LOOKUP_AND_DELETE_BATCH)
+
+    def peek(self) -> MapEntries:
+        """Read every entry, and leave it there."""
+        return self._read(bpf.MAP_LOOKUP_BATCH)
+
+    def delete(self, *key: Any) -> bool:
+        """Delete the entry of one key; False if it was not there."""
+        return bpf.delete(self._fd, self._key.pack(*key))
+
+    def release(self) -> None:
+        """Give back what a big read touched; the entries of that read are gone."""
+        for buffer in (self._keys, self._values):
+            if len(buffer) > KEEP_BYTES:
+                buffer.madvise(mmap.MADV_DONTNEED)
+
+    def _read(self, command: int) -> MapEntries:
+        key_bytes, value_bytes = self._shape.key_bytes, self._shape.value_bytes
+        keys = ctypes.addressof(ctypes.c_char.from_buffer(self._keys))
+        values = ctypes.addressof(ctypes.c_char.from_buffer(self._values))
+        token = ctypes.addressof(self._token)
+        attr = bpf.BatchAttr(0, token, keys, values, self._capacity, self._fd, 0, 0)
+        total = 0
+        while True:
+            result, error = bpf.call(command, attr)
+            if error not in (0, errno.ENOENT, errno.ENOSPC):
+                raise OSError(error, os.strerror(error))
+            total += attr.count if error != errno.ENOSPC else 0
+            # ENOENT is the end; ENOSPC a bucket that no longer fits: it is there next time.
+            if result < 0 or total >= self._capacity:
+                break
+            attr.in_batch = token
+            attr.keys, attr.values = keys + total * key_bytes, values + total * value_bytes
+            attr.count = self._capacity - total
+        return MapEntries(memoryview(self._keys), memoryview(self._values), total, self._layout)
+
+
+class LossCounters:
+    """The array `lost`: counts since the probe started, per reason."""
+
+    def __init__(self, fd: int, reasons: tuple[str, ...]) -> None:
+        self._fd = fd
+        self._reasons = reasons
+        self._before = [0] * len(reasons)
+
+    def since_last(self) -> dict[str, int]:
+        """What was lost since the last call, by reason; reasons without loss are left out."""
+        lost = {}
+        for index, reason in enumerate(self._reasons):
+            value = bpf.lookup(self._fd, struct.pack("I", index), 8)
+            total = struct.unpack("Q", value)[0] if value else 0
+            if total > self._before[index]:
+                lost[reason] = total - self._before[index]
+            self._before[index] = total
+        return lost

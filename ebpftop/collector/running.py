@@ -1,0 +1,98 @@
+"""A probe whose programs are attached: its maps, its cost, its losses."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ebpftop.collector import bpf
+from ebpftop.collector.environment import Interval, Machine
+from ebpftop.collector.maps import BpfMap, LossCounters
+from ebpftop.model import Cost, Sample, State, Status
+
+if TYPE_CHECKING:
+    from ebpftop.collector.loader import Loaded
+    from ebpftop.probe import Probe
+
+
+class Running:
+    """Holds the descriptors of an attached probe; closing them detaches it."""
+
+    def __init__(self, probe: Probe, loaded: Loaded, fds: list[int], has_stats: bool) -> None:
+        """Raises ValueError where the descriptor's map layouts are not those of the C file."""
+        self.probe = probe
+        self.loaded = loaded
+        self.started_ns = self._before_ns = time.monotonic_ns()
+        self._fds = fds
+        self._seq = 0
+        self._has_stats = has_stats
+        maps = dict(zip((shape.name for shape in loaded.maps), zip(fds, loaded.maps)))
+        lost = maps.pop("lost", None)
+        self._maps = {
+            name: BpfMap(fd, shape, probe.maps[name]) for name, (fd, shape) in maps.items()
+        }
+        reasons = tuple(probe.lost.values())
+        self._lost = LossCounters(lost[0], reasons) if lost else None
+        first = len(loaded.maps)
+        self._programs = fds[first : first + len(loaded.programs)]
+        self._runs_before = self._runs()
+
+    @property
+    def status(self) -> Status:
+        """Running, or degraded with the sentences that say what is not seen."""
+        missing = "; ".join(self.loaded.missing)
+        state: State = "degraded" if missing else "running"
+        return Status(self.probe.name, state, tuple(self.loaded.hooks), missing)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples read so far."""
+        return self._seq
+
+    def read(self, machine: Machine, limit: int) -> Sample:
+        """The interval that ends now."""
+        cpu_before = time.process_time_ns()
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        interval = Interval(machine, now_ns, now_ns - self._before_ns, limit)
+        gc.disable()  # a hundred thousand short-lived tuples are no reason to search for cycles
+        try:
+            tables = self.probe.read(self._maps, interval)
+        finally:
+            gc.enable()
+        for bpf_map in self._maps.values():
+            bpf_map.release()
+        for reason, number in (self._lost.since_last() if self._lost else {}).items():
+            interval.lose(reason, number)
+        self._seq += 1
+        self._before_ns = now_ns
+        events, run_ns = self._cost()
+        return Sample(
+            self.probe.name,
+            self._seq,
+            wall_ns,
+            now_ns,
+            interval.dt_ns,
+            tables,
+            interval.lost,
+            Cost(events, run_ns, time.process_time_ns() - cpu_before),
+            interval.truncated,
+        )
+
+    def close(self) -> None:
+        """Detach the programs and free the maps."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+
+    def _runs(self) -> list[tuple[int, int]]:
+        return [bpf.program_runs(fd) for fd in self._programs]
+
+    def _cost(self) -> tuple[int | None, int | None]:
+        if not self._has_stats:
+            return None, None
+        before, self._runs_before = self._runs_before, self._runs()
+        events = sum(now[0] - then[0] for now, then in zip(self._runs_before, before))
+        run_ns = sum(now[1] - then[1] for now, then in zip(self._runs_before, before))
+        return events, run_ns

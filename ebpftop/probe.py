@@ -1,0 +1,348 @@
+"""What the author of a probe imports: the vocabulary of descriptors.
+
+A probe is two files, `probes/<area>/<name>.py` and `.c`. The Python file subclasses `Probe` once:
+class attributes say what it measures and where it hangs, `read` turns map entries into rows. This
+module must stay free of bcc, of the screen, and of anything outside the standard library.
+
+What the C file is given, all as `-D` flags:
+
+    OFF_<NAME>              byte offset of a struct member (`Probe.offsets`), from the kernel's BTF
+    ENUM_<NAME>             value of an enumerator (`Probe.enums`)
+    HAVE_<program>          1 for each program whose hook was chosen
+    ARG_<program>_<name>    position of a named argument of that program's hook
+    LOST_<NAME>             index of a reason in the map `lost` (`Probe.lost`)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from ebpftop.model import Column, Fold, Kind, ProbeInfo, Row, Table, View
+
+__all__ = [
+    "AllOf",
+    "Column",
+    "Entries",
+    "Env",
+    "FirstOf",
+    "Hook",
+    "Layout",
+    "Map",
+    "Probe",
+    "Row",
+    "Table",
+    "View",
+    "all_of",
+    "bytes_",
+    "cgroup",
+    "count",
+    "first_of",
+    "key",
+    "kprobe",
+    "maximum_ns",
+    "ns",
+    "perf_event",
+    "pid",
+    "ratio",
+    "raw_tracepoint",
+    "table",
+]
+
+HookKind = Literal["raw_tracepoint", "kprobe", "kretprobe", "perf_event"]
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A kernel attach point and the BPF function that runs there.
+
+    Attributes:
+        kind: how to attach.
+        target: name of the tracepoint or function; for perf events `cpu-clock`.
+        program: the C function.
+        args: the arguments that the program reads, in order, as `name=type` with the type as the
+            kernel's BTF spells it (`prev=struct task_struct *`); a `?` after the type makes it
+            optional. A hook whose arguments do not match is not there.
+        frequency: runs a second and CPU, for perf events.
+    """
+
+    kind: HookKind
+    target: str
+    program: str
+    args: tuple[str, ...] = ()
+    frequency: int = 0
+
+    def __str__(self) -> str:
+        """The hook as the pane and `ebpftop probes` name it."""
+        if self.kind == "perf_event":
+            return f"perf:{self.target}@{self.frequency}"
+        short = {"raw_tracepoint": "raw_tp", "kprobe": "kprobe", "kretprobe": "kretprobe"}
+        return f"{short[self.kind]}:{self.target}"
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Hooks that belong together; `missing` says what is not seen when this way is taken."""
+
+    hooks: tuple[Hook, ...]
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """Ways to see the same thing, best first; the first one that the kernel offers is taken.
+
+    With `without` set, doing without any of them is allowed and the sentence says what is then
+    not seen. Otherwise the probe is unavailable.
+    """
+
+    ways: tuple[AllOf, ...]
+    without: str = ""
+
+
+HookPlan = Hook | AllOf | FirstOf
+
+
+def raw_tracepoint(target: str, program: str, *args: str) -> Hook:
+    """A raw tracepoint; `args` as in `Hook.args`."""
+    return Hook("raw_tracepoint", target, program, args)
+
+
+def kprobe(target: str, program: str) -> Hook:
+    """The entry of a kernel function."""
+    return Hook("kprobe", target, program)
+
+
+def perf_event(target: str, program: str, frequency: int) -> Hook:
+    """A software perf event, on every CPU, `frequency` times a second."""
+    return Hook("perf_event", target, program, frequency=frequency)
+
+
+def all_of(*hooks: Hook, missing: str = "") -> AllOf:
+    """Hooks that only make sense together."""
+    return AllOf(hooks, missing)
+
+
+def first_of(*ways: Hook | AllOf, without: str = "") -> FirstOf:
+    """The first way that the kernel offers."""
+    return FirstOf(tuple(AllOf((way,)) if isinstance(way, Hook) else way for way in ways), without)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the entries of a map are laid out, in `struct` format characters.
+
+    Attributes:
+        key: format of the key, without padding between members (the C structs have none either).
+        values: number of 64-bit counters in the value, after the `struct who` if `who` is set.
+        tail: format of what follows the counters.
+        maxima: positions of counters that fold by maximum instead of by sum.
+    """
+
+    key: str
+    values: int
+    who: bool = False
+    tail: str = ""
+    maxima: tuple[int, ...] = ()
+
+
+class Entries(Protocol):
+    """What one read of a map gave. Valid until the map is read again."""
+
+    def __len__(self) -> int:
+        """Number of entries."""
+
+    def __iter__(self) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """Key and values of each entry, tail included."""
+
+    def key(self, index: int) -> tuple[Any, ...]:
+        """The key of one entry."""
+
+    def column(self, position: int) -> list[int]:
+        """One value of every entry."""
+
+    def tail(self, index: int) -> tuple[Any, ...]:
+        """What follows the values of one entry."""
+
+    def who(self, index: int) -> bytes:
+        """The `struct who` of one entry; empty where the layout has none."""
+
+    def top(self, weight: tuple[int, ...], limit: int) -> list[int]:
+        """Indexes of the `limit` entries whose values at `weight` add up to most, unordered."""
+
+    @property
+    def layout(self) -> Layout:
+        """How the entries are laid out."""
+
+
+class Map(Protocol):
+    """A BPF map of a running probe."""
+
+    def drain(self) -> Entries:
+        """Read and delete every entry."""
+
+    def peek(self) -> Entries:
+        """Read every entry, and leave it there."""
+
+    def delete(self, *key: Any) -> bool:
+        """Delete the entry of one key; False if it was not there."""
+
+
+RowKey = Callable[[tuple[Any, ...], int], tuple[Any, ...]]
+
+
+class Env(Protocol):
+    """What `Probe.read` may know of the machine; given anew for each interval."""
+
+    @property
+    def now_ns(self) -> int:
+        """Monotonic clock (`bpf_ktime_get_ns`) at the end of the interval."""
+
+    @property
+    def dt_ns(self) -> int:
+        """Measured length of the interval."""
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """The CPUs that are online."""
+
+    def rows(
+        self,
+        table: str,
+        entries: Entries,
+        key: RowKey,
+        weight: tuple[int, ...],
+        limit: int = 0,
+    ) -> list[Row]:
+        """One row per entry: `key(entry key, cgroup id)` followed by the values.
+
+        Of more than `limit` entries (default: the stream's limit) those are kept whose values at
+        the positions `weight` add up to most; the rest becomes one row whose keys are None. With
+        a `struct who` in the layout the first member of the key is the process id, and the
+        process is made known to the stream.
+        """
+
+    def process(self, pid: int) -> None:
+        """Make a process known to the stream whose map carries no `struct who`."""
+
+    def disk(self, dev: int) -> str:
+        """Name of a block device from its number (`major << 20 | minor`)."""
+
+    def lose(self, reason: str, number: int) -> None:
+        """Count something that is missing from this interval's rows."""
+
+
+class Probe(ABC):
+    """Base of every descriptor; subclass it once per file.
+
+    Attributes:
+        title: name of the pane.
+        purpose: what it answers, in one line.
+        tables, views: what it emits and what the pane draws of it.
+        hooks: where it hangs, each with its alternatives.
+        offsets: struct members that the C file reads, `NAME: "struct.member"` or a tuple of
+            alternatives, of which the first that exists is taken.
+        optional_offsets: the same, but `OFF_<NAME>` is not defined where none exists.
+        enums: enumerators, `NAME: "enum.enumerator"`.
+        maps: layout of each map that `read` uses.
+        lost: reasons for loss, `NAME: "sentence"`, counted in the array `lost`.
+        help: the pane's help: what the figures mean and what they leave out.
+    """
+
+    title: ClassVar[str]
+    purpose: ClassVar[str]
+    tables: ClassVar[tuple[Table, ...]]
+    views: ClassVar[tuple[View, ...]]
+    hooks: ClassVar[tuple[HookPlan, ...]]
+    offsets: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
+    optional_offsets: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
+    enums: ClassVar[Mapping[str, str]] = {}
+    maps: ClassVar[Mapping[str, Layout]] = {}
+    lost: ClassVar[Mapping[str, str]] = {}
+    help: ClassVar[str] = ""
+
+    def __init__(self, name: str, area: str) -> None:
+        """`name` and `area` come from the file's path."""
+        self.name = name
+        self.area = area
+
+    @abstractmethod
+    def read(self, maps: Mapping[str, Map], env: Env) -> dict[str, list[Row]]:
+        """Rows by table name for the interval that ends now."""
+
+    @property
+    def info(self) -> ProbeInfo:
+        """What the screen and a recording are told of this probe."""
+        return ProbeInfo(
+            self.name,
+            self.title,
+            self.area,
+            self.purpose,
+            self.tables,
+            self.views,
+            tuple(_describe(plan) for plan in self.hooks),
+            self.help,
+        )
+
+
+def _describe(plan: HookPlan) -> str:
+    if isinstance(plan, Hook):
+        return str(plan)
+    if isinstance(plan, AllOf):
+        return " + ".join(map(str, plan.hooks))
+    return ", else ".join(map(_describe, plan.ways))
+
+
+def table(name: str, *columns: Column) -> Table:
+    """A table of a probe."""
+    return Table(name, columns)
+
+
+def key(name: str, title: str = "", kind: Kind = "label", role: str = "", help: str = "") -> Column:
+    """A column that rows differ by."""
+    return Column(name, title or name, kind, "key", role, help=help)
+
+
+def pid() -> Column:
+    """The process (thread group) id."""
+    return Column("pid", "PID", "id", "key", "pid")
+
+
+def cgroup() -> Column:
+    """The cgroup id (kernfs inode) of the process."""
+    return Column("cgroup", "CGROUP", "id", "key", "cgroup")
+
+
+def count(name: str, title: str = "", rate: bool = True, help: str = "") -> Column:
+    """A number of things in the interval."""
+    return Column(name, title or name, "count", "sum", rate=rate, help=help)
+
+
+def bytes_(name: str, title: str = "", rate: bool = True, help: str = "") -> Column:
+    """A number of bytes in the interval."""
+    return Column(name, title or name, "bytes", "sum", rate=rate, help=help)
+
+
+def ns(name: str, title: str = "", rate: bool = False, help: str = "") -> Column:
+    """Nanoseconds, summed over the interval; as a rate, a share of time."""
+    return Column(name, title or name, "ns", "sum", rate=rate, help=help)
+
+
+def maximum_ns(name: str, title: str = "", help: str = "") -> Column:
+    """The longest of the interval, in nanoseconds."""
+    return Column(name, title or name, "ns", "max", help=help)
+
+
+def ratio(
+    name: str,
+    title: str,
+    above: tuple[str, ...],
+    below: tuple[str, ...],
+    kind: Kind = "ns",
+    help: str = "",
+) -> Column:
+    """A derived column for a view: the columns `above` added up, over the columns `below`."""
+    fold: Fold = "sum"
+    return Column(name, title, kind, fold, ratio=(above, below), help=help)

@@ -1,0 +1,188 @@
+"""Records as lines: one JSON object each, `"t"` first.
+
+Readers ignore fields and record types they do not know, so that an old program can read a newer
+stream of the same format version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from ebpftop.model import (
+    FORMAT,
+    VERSION,
+    Bye,
+    Column,
+    Command,
+    Cost,
+    Hello,
+    ProbeInfo,
+    Process,
+    Record,
+    Sample,
+    Status,
+    Table,
+    View,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+TAGS: dict[type[Any], str] = {
+    Hello: "hello",
+    Sample: "sample",
+    Status: "status",
+    Process: "process",
+    Bye: "bye",
+}
+MAX_LINE_BYTES = 1 << 28
+
+
+class StreamError(Exception):
+    """A line that is no record; the message is one sentence for the user."""
+
+
+def encode(record: Record) -> str:
+    """The line of a record, without its newline."""
+    if isinstance(record, Sample):
+        fields = {name: getattr(record, name) for name in _SAMPLE_FIELDS}
+        fields["cost"] = dataclasses.asdict(record.cost)
+    else:
+        fields = dataclasses.asdict(record)
+    return json.dumps({"t": TAGS[type(record)], **fields}, separators=(",", ":"))
+
+
+def decode(line: str | bytes) -> Record | None:
+    """The record of a line, or None for a type of record that this version does not know.
+
+    Raises:
+        StreamError: the line is not a record, or of a format that cannot be read.
+    """
+    fields = _object(line)
+    tag = fields.pop("t", None)
+    if not isinstance(tag, str):
+        raise StreamError("not a record: no type; is this an ebpftop stream?")
+    build = _BUILDERS.get(tag)
+    if build is None:
+        return None
+    try:
+        return build(fields)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StreamError(f"damaged {tag} record: {error}") from None
+
+
+def records(lines: Iterable[str | bytes]) -> Iterator[Record]:
+    """The records of a stream of lines; unknown types are passed over."""
+    for line in lines:
+        if line.strip():
+            record = decode(line)
+            if record is not None:
+                yield record
+
+
+def encode_command(command: Command) -> str:
+    """The line of a command, without its newline."""
+    return json.dumps(dataclasses.asdict(command), separators=(",", ":"))
+
+
+def decode_command(line: str | bytes) -> Command:
+    """The command of a line.
+
+    Raises:
+        StreamError: the line is not a command.
+    """
+    fields = _object(line)
+    verb = fields.get("verb")
+    if verb not in ("start", "stop", "interval"):
+        raise StreamError(f"unknown command {verb!r}; known are start, stop and interval")
+    probe, seconds = fields.get("probe", ""), fields.get("seconds", 0.0)
+    if not isinstance(probe, str):
+        raise StreamError("the probe of a command must be text")
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        raise StreamError("the seconds of a command must be a number")
+    return Command(verb, probe, float(seconds))
+
+
+_SAMPLE_FIELDS = tuple(f.name for f in dataclasses.fields(Sample) if f.name != "cost")
+
+
+def _object(line: str | bytes) -> dict[str, Any]:
+    if len(line) > MAX_LINE_BYTES:
+        raise StreamError("a line of more than 256 MiB; is this an ebpftop stream?")
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise StreamError("not a line of JSON; is this an ebpftop stream?") from None
+    if not isinstance(value, dict):
+        raise StreamError("not a JSON object; is this an ebpftop stream?")
+    return value
+
+
+def _known(cls: type[Any], fields: dict[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in dataclasses.fields(cls)}
+    return {name: value for name, value in fields.items() if name in names}
+
+
+def _column(fields: dict[str, Any]) -> Column:
+    known = _known(Column, fields)
+    if known.get("ratio"):
+        above, below = known["ratio"]
+        known["ratio"] = (tuple(above), tuple(below))
+    return Column(**known)
+
+
+def _table(fields: dict[str, Any]) -> Table:
+    return Table(fields["name"], tuple(map(_column, fields["columns"])))
+
+
+def _view(fields: dict[str, Any]) -> View:
+    known = _known(View, fields)
+    known["columns"] = tuple(known.get("columns", ()))
+    known["derived"] = tuple(map(_column, known.get("derived", ())))
+    known["follow"] = tuple(known.get("follow", ()))
+    return View(**known)
+
+
+def _probe(fields: dict[str, Any]) -> ProbeInfo:
+    known = _known(ProbeInfo, fields)
+    known["tables"] = tuple(map(_table, known["tables"]))
+    known["views"] = tuple(map(_view, known["views"]))
+    known["hooks"] = tuple(known.get("hooks", ()))
+    return ProbeInfo(**known)
+
+
+def _hello(fields: dict[str, Any]) -> Hello:
+    known = _known(Hello, fields)
+    if known.get("format") != FORMAT:
+        raise StreamError("not an ebpftop stream")
+    if known.get("version", 0) > VERSION:
+        raise StreamError(
+            f"written by a newer ebpftop (format {known['version']}, this one reads {VERSION});"
+            " upgrade ebpftop to read it"
+        )
+    known["probes"] = tuple(map(_probe, known["probes"]))
+    return Hello(**known)
+
+
+def _sample(fields: dict[str, Any]) -> Sample:
+    known = _known(Sample, fields)
+    known["tables"] = {name: list(map(tuple, rows)) for name, rows in known["tables"].items()}
+    known["cost"] = Cost(**_known(Cost, known.get("cost") or {}))
+    return Sample(**known)
+
+
+def _status(fields: dict[str, Any]) -> Status:
+    known = _known(Status, fields)
+    known["hooks"] = tuple(known.get("hooks", ()))
+    return Status(**known)
+
+
+_BUILDERS: dict[str, Callable[[dict[str, Any]], Record]] = {
+    "hello": _hello,
+    "sample": _sample,
+    "status": _status,
+    "process": lambda fields: Process(**_known(Process, fields)),
+    "bye": lambda fields: Bye(**_known(Bye, fields)),
+}

@@ -1,0 +1,123 @@
+// Block I/O by process, disk and operation.
+//
+// Measures: completed requests, their bytes, their time from queueing to completion, the part of it
+//     before the driver got them, the longest, and a log2 histogram per disk and operation.
+// Hooks: block_io_start (6.5) sees the process; block_rq_issue the hand-over to the driver;
+//     block_rq_complete (any) the bytes and the end, in several parts if need be. Keyed by the
+//     address of the request, which merging does not change as it does the sector.
+// Cost: about 0.4 us at start, 0.1 us at issue, 0.5 us at completion.
+// Blind spots: bio-only devices (dm, md, zram) have no requests; the disks below them do.
+//     Write-back is charged to the kernel thread that submits it.
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+#include "common.h"
+
+#define OP_WRITE 1
+#define OP_FLUSH 2
+#define OP_MASK 0xff
+
+struct start {
+  u64 start_ns;
+  u64 issue_ns;
+  u64 bytes;
+  u32 pid;
+  u32 op;
+  struct who who;
+};
+
+struct io_key {
+  u32 pid;
+  u32 dev;
+  u32 op;
+  u32 pad;
+};
+
+struct io_value {
+  struct who who;
+  u64 ios;
+  u64 bytes;
+  u64 lat_ns;
+  u64 queue_ns;
+  u64 max_ns;
+};
+
+struct latency_key {
+  u32 dev;
+  u32 op;
+  u32 slot;
+  u32 pad;
+};
+
+BPF_HASH(starts, u64, struct start, 16384);
+BPF_HASH(io, struct io_key, struct io_value, 16384);
+BPF_HASH(latency, struct latency_key, u64, 4096);
+LOST_MAP;
+
+int on_start(struct bpf_raw_tracepoint_args *ctx) {
+  u64 request = ARG(on_start, request);
+  struct start start = {};
+  start.start_ns = bpf_ktime_get_ns();
+  start.pid = bpf_get_current_pid_tgid() >> 32;
+  READ(start.op, request, RQ_FLAGS);
+  start.op &= OP_MASK;
+  fill_who(&start.who, bpf_get_current_task());
+  if (starts.update(&request, &start)) lost.atomic_increment(LOST_STARTS);
+  return 0;
+}
+
+int on_issue(struct bpf_raw_tracepoint_args *ctx) {
+  u64 request = ARG(on_issue, request);
+  struct start *start = starts.lookup(&request);
+  // A requeued request is issued again: what it waited in between counts as queued.
+  if (start) start->issue_ns = bpf_ktime_get_ns();
+  return 0;
+}
+
+static __always_inline u32 device_of(u64 request) {
+  u64 queue = 0, disk = 0;
+  u32 major = 0, minor = 0;
+  READ(queue, request, RQ_QUEUE);
+  READ(disk, queue, QUEUE_DISK);
+  READ(major, disk, DISK_MAJOR);
+  READ(minor, disk, DISK_MINOR);
+  return major << 20 | minor;
+}
+
+int on_complete(struct bpf_raw_tracepoint_args *ctx) {
+  u64 request = ARG(on_complete, request);
+  u32 done = ctx->args[2], left = 0;
+  struct start *start = starts.lookup(&request);
+  // No start: begun before we were, or the flush that the block layer sends on its own account.
+  if (!start) return 0;
+  READ(left, request, RQ_LEN);
+  start->bytes += done;
+  if (done < left) return 0;  // the rest completes later
+
+  u64 now = bpf_ktime_get_ns();
+  u64 total = now - start->start_ns;
+  struct io_key key = {.pid = start->pid, .dev = device_of(request), .op = start->op};
+  if (key.op == OP_WRITE && !start->bytes) key.op = OP_FLUSH;  // an empty write is a flush
+
+  struct io_value *value = io.lookup(&key);
+  if (!value) {
+    struct io_value new = {.who = start->who};
+    value = io.lookup_or_try_init(&key, &new);
+  }
+  if (value) {
+    lock_xadd(&value->ios, 1);
+    lock_xadd(&value->bytes, start->bytes);
+    lock_xadd(&value->lat_ns, total);
+    if (start->issue_ns) lock_xadd(&value->queue_ns, start->issue_ns - start->start_ns);
+    if (total > value->max_ns) value->max_ns = total;
+  } else {
+    lost.atomic_increment(LOST_IO);
+  }
+
+  struct latency_key slot = {.dev = key.dev, .op = key.op, .slot = log2_slot(total)};
+  u64 zero = 0, *number = latency.lookup_or_try_init(&slot, &zero);
+  if (number)
+    lock_xadd(number, 1);
+  else
+    lost.atomic_increment(LOST_LATENCY);
+  starts.delete(&request);
+  return 0;
+}
