@@ -78,23 +78,18 @@ def child(probe: Probe, channel: socket.socket) -> None:
 
 def receive(channel: socket.socket) -> tuple[Loaded, list[int]] | None:
     """What a loader child sent; None where it died before it could say anything."""
-    first, fds, _, _ = socket.recv_fds(channel, 1 << 16, 1)
-    if not first:
-        return None
-    length = int.from_bytes(first[:4], "little")
-    text = first[4:]
-    while len(text) < length:
-        more = channel.recv(1 << 16)
+    data, fds = b"", list[int]()
+    loaded: Loaded | None = None
+    while loaded is None or len(fds) < loaded.fds:
+        # The stream may glue the text to the first message that carries descriptors.
+        more, more_fds, _, _ = socket.recv_fds(channel, 1 << 16, FDS_PER_MESSAGE)
         if not more:
             return None
-        text += more
-    fields = json.loads(text[:length])
-    loaded = Loaded(**{**fields, "maps": [MapShape(**shape) for shape in fields["maps"]]})
-    while len(fds) < loaded.fds:
-        data, more_fds, _, _ = socket.recv_fds(channel, 1, FDS_PER_MESSAGE)
-        fds += more_fds
-        if not data:
-            return None
+        data, fds = data + more, fds + more_fds
+        length = int.from_bytes(data[:4], "little")
+        if loaded is None and len(data) >= 4 + length:
+            fields = json.loads(data[4 : 4 + length])
+            loaded = Loaded(**{**fields, "maps": [MapShape(**shape) for shape in fields["maps"]]})
     return loaded, fds
 
 

@@ -1,0 +1,123 @@
+"""A collector on the running kernel, for tests that compare its figures with another witness."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebpftop import stream
+from ebpftop.model import Hello, Process, Record, Sample, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = "/usr/bin/python3"
+PATIENCE_S = 60
+
+
+class Session:
+    """A running collector and everything it has said so far."""
+
+    def __init__(self, *probes: str, interval_s: float = 0.2) -> None:
+        command = [PYTHON, "-m", "ebpftop.collector", "--interval", str(interval_s)]
+        self.process = subprocess.Popen(
+            [*command, "--probe", *probes],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        self.records: list[Record] = []
+        self._arrived = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for record in stream.records(self.process.stdout):
+            with self._arrived:
+                self.records.append(record)
+                self._arrived.notify_all()
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        """Wait until the records fulfil a condition; fails the test if they never do."""
+        with self._arrived:
+            met = self._arrived.wait_for(condition, PATIENCE_S)
+        assert met, f"waited {PATIENCE_S} s in vain; last: {self.records[-3:]}"
+        return met
+
+    def statuses(self, probe: str) -> list[Status]:
+        return [r for r in self.records if isinstance(r, Status) and r.probe == probe]
+
+    def samples(self, probe: str) -> list[Sample]:
+        return [r for r in self.records if isinstance(r, Sample) and r.probe == probe]
+
+    def wait_running(self, *probes: str) -> None:
+        """Wait until each probe runs and has given a first sample; skips where it cannot run."""
+        for probe in probes:
+            self.wait_for(partial(self._has_started, probe))
+            last = self.statuses(probe)[-1]
+            if last.state == "unavailable":
+                pytest.skip(f"{probe}: {last.reason}")
+            assert last.state in ("running", "degraded"), f"{last.reason}\n{last.detail}"
+            self.settle(probe)
+
+    def _has_started(self, probe: str) -> bool:
+        return any(status.state != "starting" for status in self.statuses(probe))
+
+    def settle(self, probe: str, samples: int = 2) -> None:
+        """Wait for samples whose intervals end after now: what happened so far is then in them."""
+        seen = len(self.samples(probe))
+        self.wait_for(lambda: len(self.samples(probe)) >= seen + samples)
+
+    def rows(self, probe: str, table: str, since: int = 0) -> list[dict[str, Any]]:
+        """Rows of all samples from number `since` on, as dictionaries."""
+        hello = next(r for r in self.records if isinstance(r, Hello))
+        info = hello.probe(probe)
+        assert info is not None
+        names = [column.name for column in info.table(table).columns]
+        return [
+            dict(zip(names, row))
+            for sample in self.samples(probe)[since:]
+            for row in sample.tables.get(table, [])
+        ]
+
+    def lost(self, probe: str) -> dict[str, int]:
+        """Everything that the probe's samples say was lost."""
+        total: dict[str, int] = {}
+        for sample in self.samples(probe):
+            for reason, number in sample.lost.items():
+                total[reason] = total.get(reason, 0) + number
+        return total
+
+    def processes(self, pid: int) -> list[Process]:
+        return [r for r in self.records if isinstance(r, Process) and r.pid == pid]
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[..., Session]]:
+    """`collect("biotop")` gives a session in which the probe runs."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to load BPF programs")
+    sessions: list[Session] = []
+
+    def start(*probes: str, **options: Any) -> Session:
+        session = Session(*probes, **options)
+        sessions.append(session)
+        session.wait_running(*probes)
+        return session
+
+    yield start
+    for session in sessions:
+        session.close()
