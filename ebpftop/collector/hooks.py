@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from typing import TYPE_CHECKING
 
 from ebpftop.probe import AllOf, FirstOf, Hook, Probe
 
 if TYPE_CHECKING:
-    from ebpftop.collector.btf import Btf
-
+    
 KPROBES = (Path("/sys/kernel/debug/kprobes"), Path("/sys/kernel/tracing/kprobe_events"))
+
+
+class KernelTypes(Protocol):
+    """What is asked of a kernel; `ebpftop.collector.btf.Btf` answers for the running one."""
+
+    def tracepoint(self, name: str) -> list[str] | None:
+        """Types of the arguments of a raw tracepoint, or None where there is no such one."""
+
+    def offset(self, path: str) -> int | None:
+        """Byte offset of `struct.member`, or None."""
+
+    def enumerator(self, path: str) -> int | None:
+        """Value of `enum.enumerator`, or None."""
+
+    def has_function(self, name: str) -> bool:
+        """Whether there is a function of that name."""
 
 
 class UnavailableError(Exception):
@@ -32,7 +48,7 @@ class Plan:
     missing: tuple[str, ...]
 
 
-def plan(probe: Probe, btf: Btf) -> Plan:
+def plan(probe: Probe, kernel: KernelTypes) -> Plan:
     """How a probe runs on this kernel.
 
     Raises:
@@ -42,7 +58,7 @@ def plan(probe: Probe, btf: Btf) -> Plan:
     flags: list[str] = []
     missing: list[str] = []
     for slot in probe.hooks:
-        way = _choose(slot, btf)
+        way = _choose(slot, kernel)
         if way is None:
             assert isinstance(slot, FirstOf)
             missing.append(slot.without)
@@ -54,19 +70,19 @@ def plan(probe: Probe, btf: Btf) -> Plan:
         flags.append(f"-DHAVE_{hook.program}=1")
         flags += [
             f"-DARG_{hook.program}_{name}={position}"
-            for name, position in (_arguments(hook, btf) or {}).items()
+            for name, position in (_arguments(hook, kernel) or {}).items()
         ]
-    flags += _layout_flags(probe, btf)
+    flags += _layout_flags(probe, kernel)
     flags += [f"-DLOST_{name}={index}" for index, name in enumerate(probe.lost)]
     return Plan(tuple(hooks), tuple(flags), tuple(missing))
 
 
-def _choose(slot: Hook | AllOf | FirstOf, btf: Btf) -> AllOf | None:
+def _choose(slot: Hook | AllOf | FirstOf, kernel: KernelTypes) -> AllOf | None:
     if isinstance(slot, Hook):
         slot = AllOf((slot,))
     ways = slot.ways if isinstance(slot, FirstOf) else (slot,)
     for way in ways:
-        if all(available(hook, btf) for hook in way.hooks):
+        if all(available(hook, kernel) for hook in way.hooks):
             return way
     if isinstance(slot, FirstOf) and slot.without:
         return None
@@ -77,16 +93,16 @@ def _choose(slot: Hook | AllOf | FirstOf, btf: Btf) -> AllOf | None:
     )
 
 
-def available(hook: Hook, btf: Btf) -> bool:
+def available(hook: Hook, kernel: KernelTypes) -> bool:
     """Whether the running kernel offers a hook, arguments included."""
     if hook.kind == "raw_tracepoint":
-        return _arguments(hook, btf) is not None
+        return _arguments(hook, kernel) is not None
     if hook.kind in ("kprobe", "kretprobe"):
-        return any(path.exists() for path in KPROBES) and btf.has_function(hook.target)
+        return any(path.exists() for path in KPROBES) and kernel.has_function(hook.target)
     return True
 
 
-def _arguments(hook: Hook, btf: Btf) -> dict[str, int] | None:
+def _arguments(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
     """Position of each argument a program reads; None where the kernel's do not match.
 
     Tracepoints gain and lose arguments (block_rq_issue lost one in 5.11, sched_switch gained one
@@ -94,7 +110,7 @@ def _arguments(hook: Hook, btf: Btf) -> dict[str, int] | None:
     """
     if hook.kind != "raw_tracepoint":
         return {}
-    types = btf.tracepoint(hook.target)
+    types = kernel.tracepoint(hook.target)
     if types is None:
         return None
     found: dict[str, int] = {}
@@ -112,12 +128,12 @@ def _arguments(hook: Hook, btf: Btf) -> dict[str, int] | None:
     return found
 
 
-def _layout_flags(probe: Probe, btf: Btf) -> list[str]:
+def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
     flags = []
     members = {**COMMON_OFFSETS, **probe.offsets, **COMMON_OPTIONAL, **probe.optional_offsets}
     for name, choices in members.items():
         paths = (choices,) if isinstance(choices, str) else choices
-        offset = next((o for o in map(btf.offset, paths) if o is not None), None)
+        offset = next((o for o in map(kernel.offset, paths) if o is not None), None)
         if offset is not None:
             flags.append(f"-DOFF_{name}={offset}")
         elif name in probe.offsets:
@@ -126,7 +142,7 @@ def _layout_flags(probe: Probe, btf: Btf) -> list[str]:
                 "please report the kernel's version: its structures have changed",
             )
     for name, path in probe.enums.items():
-        value = btf.enumerator(path)
+        value = kernel.enumerator(path)
         if value is None:
             raise UnavailableError(f"this kernel has no enum {path}", "please report its version")
         flags.append(f"-DENUM_{name}={value}")

@@ -1,0 +1,64 @@
+"""`ebpftop probes`: what each probe would hang on here, found out without loading anything."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from ebpftop import registry
+from ebpftop.collector import hooks
+from ebpftop.collector.btf import Btf, BtfError
+
+if TYPE_CHECKING:
+    from ebpftop.probe import Probe
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found for one probe: `state` is full, degraded or unavailable."""
+
+    probe: str
+    title: str
+    state: str
+    hooks: tuple[str, ...] = ()
+    reason: str = ""
+    hint: str = ""
+
+
+def survey() -> list[Finding]:
+    """One finding per probe, in menu order."""
+    try:
+        btf = Btf()
+    except BtfError as error:
+        return [
+            Finding(probe.name, probe.title, "unavailable", reason=str(error))
+            for probe in registry.probes().values()
+        ]
+    return [_find(probe, btf) for probe in registry.probes().values()]
+
+
+def _find(probe: Probe, btf: Btf) -> Finding:
+    try:
+        plan = hooks.plan(probe, btf)
+    except hooks.UnavailableError as error:
+        return Finding(probe.name, probe.title, "unavailable", (), error.reason, error.hint)
+    state = "degraded" if plan.missing else "full"
+    used = tuple(map(str, plan.hooks))
+    return Finding(probe.name, probe.title, state, used, "; ".join(plan.missing))
+
+
+def print_survey(as_json: bool) -> int:
+    """Write the findings to standard output; returns 1 where no probe can run."""
+    findings = survey()
+    if as_json:
+        json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for finding in findings:
+            what = finding.reason or ", ".join(finding.hooks)
+            sys.stdout.write(f"{finding.probe:<14}{finding.state:<13}{what}\n")
+            if finding.hint:
+                sys.stdout.write(f"{'':<27}{finding.hint}\n")
+    return 0 if any(finding.state != "unavailable" for finding in findings) else 1

@@ -1,0 +1,1 @@
+"""Anything that yields records: today a live collector on this machine."""

@@ -1,0 +1,64 @@
+"""The command line: what is wrong is one line, and the exit status tells which sort of wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ebpftop.sources import interpreter
+from ebpftop.sources.base import SourceError
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "ebpftop", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_without_a_terminal_it_says_what_to_use_instead():
+    result = run()
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "ebpftop: the dashboard needs a terminal; `ebpftop collect` writes to pipes and files\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--no-such"], ["nosuch"], ["-i", "x"], ["probes", "x"]])
+def test_bad_usage_exits_with_2(arguments):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_no_bcc_anywhere_is_one_line_with_the_remedy():
+    result = run("collect", EBPFTOP_PYTHON="/bin/false")
+    assert result.returncode == 1
+    assert result.stderr == ("ebpftop: EBPFTOP_PYTHON=/bin/false cannot import bcc and psutil\n")
+
+
+def test_where_no_interpreter_has_bcc_the_packages_are_named(monkeypatch):
+    monkeypatch.delenv("EBPFTOP_PYTHON", raising=False)
+    monkeypatch.setattr(interpreter, "DISTRIBUTION", {})
+    monkeypatch.setattr(interpreter, "has_bcc", lambda python: False)
+    with pytest.raises(SourceError, match="apt install python3-bpfcc python3-psutil"):
+        interpreter.collector_python()
+
+
+def test_pypi_bcc_is_not_taken_for_the_real_one(tmp_path, monkeypatch):
+    (tmp_path / "bcc.py").write_text("class Compiler: pass\n")
+    (tmp_path / "psutil.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert not interpreter.has_bcc(sys.executable)
+
+
+def test_probes_lists_every_probe_and_its_state():
+    result = run("probes")
+    assert result.stdout.startswith("biotop  ")
+    assert result.stderr == ""

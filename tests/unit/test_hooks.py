@@ -1,0 +1,113 @@
+"""The choice of hooks, on kernels made up of a few names."""
+
+from __future__ import annotations
+
+import pytest
+
+from ebpftop.collector import hooks
+from ebpftop.probe import Probe, all_of, first_of, raw_tracepoint
+
+TASK = "struct task_struct *"
+
+
+class Kernel:
+    """Stands in for `Btf`: tracepoints with their argument types, members, enumerators."""
+
+    def __init__(self, tracepoints, members=("a.b",), enumerators=()):
+        self._tracepoints = tracepoints
+        self._members = {*members, *COMMON}
+        self._enumerators = dict(enumerators)
+
+    def tracepoint(self, name):
+        return self._tracepoints.get(name)
+
+    def offset(self, path):
+        return len(path) if path in self._members else None
+
+    def enumerator(self, path):
+        return self._enumerators.get(path)
+
+    def has_function(self, name):
+        return False
+
+
+COMMON = [path if isinstance(path, str) else path[0] for path in hooks.COMMON_OFFSETS.values()]
+
+
+def probe(*slots, **attributes):
+    members = {"hooks": slots, "read": lambda self, maps, env: {}, **attributes}
+    return type("Made", (Probe,), members)("made", "test")
+
+
+SWITCH = raw_tracepoint(
+    "sched_switch", "on_switch", f"prev={TASK}", f"next={TASK}", "state=unsigned int?"
+)
+
+
+def test_arguments_are_found_by_type_and_order():
+    kernel = Kernel({"sched_switch": ["bool", TASK, TASK, "unsigned int"]})
+    flags = hooks.plan(probe(SWITCH), kernel).flags
+    assert "-DARG_on_switch_prev=1" in flags
+    assert "-DARG_on_switch_next=2" in flags
+    assert "-DARG_on_switch_state=3" in flags
+    assert "-DHAVE_on_switch=1" in flags
+
+
+def test_an_optional_argument_may_be_missing():
+    kernel = Kernel({"sched_switch": ["bool", TASK, TASK]})
+    flags = hooks.plan(probe(SWITCH), kernel).flags
+    assert not any("on_switch_state" in flag for flag in flags)
+
+
+def test_a_tracepoint_with_other_arguments_is_not_the_one():
+    kernel = Kernel({"sched_switch": ["bool", TASK]})
+    with pytest.raises(hooks.UnavailableError, match="this kernel has no raw_tp:sched_switch"):
+        hooks.plan(probe(SWITCH), kernel)
+
+
+def test_the_first_way_that_is_there_is_taken_and_says_what_is_missing():
+    ways = first_of(
+        raw_tracepoint("best", "on_best"),
+        all_of(
+            raw_tracepoint("old", "on_old"), raw_tracepoint("older", "on_older"), missing="rest"
+        ),
+    )
+    best = hooks.plan(probe(ways), Kernel({"best": [], "old": [], "older": []}))
+    assert [str(hook) for hook in best.hooks] == ["raw_tp:best"]
+    assert best.missing == ()
+    fallback = hooks.plan(probe(ways), Kernel({"old": [], "older": []}))
+    assert [str(hook) for hook in fallback.hooks] == ["raw_tp:old", "raw_tp:older"]
+    assert fallback.missing == ("rest",)
+
+
+def test_ways_need_all_of_their_hooks():
+    ways = first_of(all_of(raw_tracepoint("old", "on_old"), raw_tracepoint("older", "on_older")))
+    with pytest.raises(hooks.UnavailableError):
+        hooks.plan(probe(ways), Kernel({"old": []}))
+
+
+def test_what_can_be_done_without_is_said_and_not_fatal():
+    ways = first_of(raw_tracepoint("best", "on_best"), without="no best figures")
+    plan = hooks.plan(probe(ways), Kernel({}))
+    assert plan.hooks == ()
+    assert plan.missing == ("no best figures",)
+
+
+def test_the_first_member_that_exists_gives_the_offset():
+    made = probe(offsets={"X": ("a.gone", "a.b")}, optional_offsets={"Y": "a.gone"})
+    flags = hooks.plan(made, Kernel({})).flags
+    assert "-DOFF_X=3" in flags
+    assert not any(flag.startswith("-DOFF_Y") for flag in flags)
+
+
+def test_a_member_that_is_not_there_makes_the_probe_unavailable():
+    with pytest.raises(hooks.UnavailableError, match=r"this kernel has no a\.gone or a\.lost"):
+        hooks.plan(probe(offsets={"X": ("a.gone", "a.lost")}), Kernel({}))
+
+
+def test_enumerators_and_reasons_for_loss_become_flags():
+    made = probe(enums={"HEAD": "flags.PG_head"}, lost={"A": "a", "B": "b"})
+    flags = hooks.plan(made, Kernel({}, enumerators={"flags.PG_head": 6})).flags
+    assert {"-DENUM_HEAD=6", "-DLOST_A=0", "-DLOST_B=1"} <= set(flags)
+    with pytest.raises(hooks.UnavailableError, match=r"no enum flags.PG_head"):
+        hooks.plan(made, Kernel({}))
