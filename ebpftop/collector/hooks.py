@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from typing import TYPE_CHECKING
 
 from ebpftop.probe import AllOf, FirstOf, Hook, Probe
 
-if TYPE_CHECKING:
-    
 KPROBES = (Path("/sys/kernel/debug/kprobes"), Path("/sys/kernel/tracing/kprobe_events"))
 
 
