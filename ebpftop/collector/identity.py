@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from ebpftop.model import Process
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import psutil
 
-    from ebpftop.collector.cgroups import Paths
 
 WHO = struct.Struct("=QQ16s")
 UNIT_SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount")
@@ -27,8 +28,9 @@ SAME_START_NS = 20_000_000  # /proc counts in ticks of 10 ms
 class Identities:
     """The processes that the stream has been told of."""
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+    def __init__(self, path_of: Callable[[int], str]) -> None:
+        """`path_of` gives the path of a cgroup id, empty where it cannot be known."""
+        self._path_of = path_of
         self._known: dict[int, tuple[bytes, int]] = {}
         self._said: dict[int, Process] = {}
         self._fresh: list[Process] = []
@@ -72,7 +74,7 @@ class Identities:
         self._fresh.append(process)
 
     def _describe(self, pid: int, start_ns: int, comm: str, cgroup: int) -> Process:
-        path = self._paths.path(cgroup) if cgroup else ""
+        path = self._path_of(cgroup) if cgroup else ""
         unit = unit_of(path)
         gone = Process(pid, start_ns, comm, cgroup=cgroup, cgroup_path=path, unit=unit)
         import psutil
