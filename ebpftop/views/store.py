@@ -1,0 +1,156 @@
+"""What the stream has said so far, as much of it as the screen can use.
+
+Memory is bounded: the newest sample of a probe is whole, older ones keep only the tables that are
+drawn over time, and the oldest go when the rows kept exceed a limit.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ebpftop.model import Bye, Hello, Process, Sample, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ebpftop.model import ProbeInfo, Record
+
+HOST = "host"
+HISTORY_SAMPLES = 600
+HISTORY_ROWS = 12_000
+PROCESSES = 16_384
+
+
+class History:
+    """Samples of one probe, oldest first."""
+
+    def __init__(self, drawn: frozenset[str]) -> None:
+        """`drawn` are the tables of which older samples are kept."""
+        self.samples: deque[Sample] = deque()
+        self._drawn = drawn
+        self._rows = 0
+
+    def add(self, sample: Sample) -> None:
+        """Append the newest; what was the newest keeps its drawn tables only."""
+        if self.samples:
+            before = self.samples.pop()
+            tables = {name: rows for name, rows in before.tables.items() if name in self._drawn}
+            self.samples.append(replace(before, tables=tables))
+            self._rows += _rows(self.samples[-1])
+        self.samples.append(sample)
+        while len(self.samples) > 1 and (
+            self._rows > HISTORY_ROWS or len(self.samples) > HISTORY_SAMPLES
+        ):
+            self._rows -= _rows(self.samples.popleft())
+
+    def copy(self) -> History:
+        """The same samples, to which nothing will be added."""
+        twin = copy.copy(self)
+        twin.samples = self.samples.copy()
+        return twin
+
+
+class Store:
+    """Takes records in the order of the stream; never forgets the last sample of a probe.
+
+    Attributes:
+        hello: who speaks; None before the first record.
+        statuses: newest status of each probe.
+        processes: identities by process id, the newest of each.
+        cgroups: name of each cgroup id that a process was seen in.
+        host: newest sample of the host's own figures.
+        bye: set when the stream ended in good order.
+    """
+
+    def __init__(self) -> None:
+        self.hello: Hello | None = None
+        self.statuses: dict[str, Status] = {}
+        self.processes: dict[int, Process] = {}
+        self.cgroups: dict[int, str] = {}
+        self.host: Sample | None = None
+        self.bye: Bye | None = None
+        self._histories: dict[str, History] = {}
+        self._batch: set[str] = set()
+
+    def add(self, record: Record) -> None:
+        """Take in one record."""
+        if isinstance(record, Sample):
+            self._add_sample(record)
+        elif isinstance(record, Process):
+            self._add_process(record)
+        elif isinstance(record, Status):
+            self._add_status(record)
+        elif isinstance(record, Hello):
+            self.hello = record
+        else:
+            self.bye = record
+
+    def probes(self) -> tuple[ProbeInfo, ...]:
+        """The probes that have a pane, in menu order."""
+        if self.hello is None:
+            return ()
+        return tuple(probe for probe in self.hello.probes if probe.views)
+
+    def samples(self, probe: str) -> Sequence[Sample]:
+        """History of a probe, oldest first; empty before its first sample."""
+        history = self._histories.get(probe)
+        return history.samples if history else ()
+
+    def latest(self, probe: str) -> Sample | None:
+        """Newest sample of a probe."""
+        samples = self.samples(probe)
+        return samples[-1] if samples else None
+
+    def state(self, probe: str) -> str:
+        """State of a probe; `idle` before anything is known."""
+        status = self.statuses.get(probe)
+        return status.state if status else "idle"
+
+    def starting(self) -> tuple[int, int]:
+        """Which of how many probes is being compiled: (2, 6) while one is done and five are not."""
+        pending = sum(self.state(probe) == "starting" for probe in self._batch)
+        return len(self._batch) - pending + 1, len(self._batch)
+
+    def freeze(self) -> Store:
+        """The store as it is now, for a paused screen; statuses go on being those of the stream."""
+        frozen = copy.copy(self)
+        frozen.processes = self.processes.copy()
+        frozen.cgroups = self.cgroups.copy()
+        frozen._histories = {name: h.copy() for name, h in self._histories.items()}
+        return frozen
+
+    def _add_sample(self, sample: Sample) -> None:
+        if sample.probe == HOST:
+            self.host = sample
+            return
+        history = self._histories.get(sample.probe)
+        if history is None:
+            history = self._histories[sample.probe] = History(self._drawn_over_time(sample.probe))
+        history.add(sample)
+
+    def _add_process(self, process: Process) -> None:
+        self.processes.pop(process.pid, None)  # so that the dictionary is in order of last news
+        self.processes[process.pid] = process
+        if len(self.processes) > PROCESSES:
+            del self.processes[next(iter(self.processes))]
+        if process.cgroup:
+            self.cgroups[process.cgroup] = process.unit or process.cgroup_path
+
+    def _add_status(self, status: Status) -> None:
+        if status.state == "starting":
+            if not any(self.state(probe) == "starting" for probe in self._batch):
+                self._batch = set()
+            self._batch.add(status.probe)
+        self.statuses[status.probe] = status
+
+    def _drawn_over_time(self, name: str) -> frozenset[str]:
+        probe = self.hello.probe(name) if self.hello else None
+        views = probe.views if probe else ()
+        return frozenset(view.table for view in views if view.kind != "table")
+
+
+def _rows(sample: Sample) -> int:
+    return sum(map(len, sample.tables.values()))
