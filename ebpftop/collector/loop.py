@@ -11,10 +11,11 @@ import os
 import selectors
 import signal
 import socket
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ebpftop import registry, stream
 from ebpftop.collector import bpf, host, loader
@@ -34,6 +35,26 @@ NICE = 10
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 3600.0
 
 
+class Loading(NamedTuple):
+    """A loader child at work: its process, our end of its channel, what it writes to fd 2."""
+
+    pid: int
+    channel: socket.socket
+    log: BinaryIO
+
+    def wait(self) -> int:
+        """Reap the child and close what leads to it; returns its exit code or minus its signal."""
+        _, status = os.waitpid(self.pid, 0)
+        self.channel.close()
+        self.log.close()
+        return os.waitstatus_to_exitcode(status)
+
+    def kill(self) -> None:
+        """End the child."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+
 class Collector:
     """Runs until told to end, until its input closes, or until `count` samples of each probe."""
 
@@ -48,7 +69,7 @@ class Collector:
         self._host_before_ns = time.monotonic_ns()
         self._running: dict[str, Running] = {}
         self._waiting: deque[str] = deque()
-        self._loading: dict[str, tuple[int, socket.socket]] = {}
+        self._loading: dict[str, Loading] = {}
         self._selector = selectors.DefaultSelector()
         self._stats_fd = bpf.enable_stats()
         self._ended = ""
@@ -88,11 +109,8 @@ class Collector:
         for running in self._running.values():
             running.close()
         self._running.clear()
-        for pid, channel in self._loading.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            channel.close()
+        for loading in self._loading.values():
+            loading.kill()
         self._loading.clear()
 
     def _hello(self) -> Hello:
@@ -133,43 +151,39 @@ class Collector:
 
     def _fork_loader(self, probe: Probe) -> None:
         ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115, closed when the child is reaped
         pid = os.fork()
         if pid == 0:
             ours.close()
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, 0, 0)
-            loader.child(probe, theirs)
+            loader.child(probe, theirs, log.fileno())
         theirs.close()
-        self._loading[probe.name] = (pid, ours)
+        self._loading[probe.name] = Loading(pid, ours, log)
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._on_loaded(probe))
         self._write(Status(probe.name, "starting", reason="compiling"))
 
     def _on_loaded(self, probe: Probe) -> None:
-        pid, channel = self._loading.pop(probe.name)
-        self._selector.unregister(channel)
-        received = loader.receive(channel)
-        channel.close()
-        _, wait_status = os.waitpid(pid, 0)
-        self._write(self._take_over(probe, received, wait_status))
+        loading = self._loading.pop(probe.name)
+        self._selector.unregister(loading.channel)
+        received = loader.receive(loading.channel)
+        detail = "" if received else loader.tail(loading.log.fileno())
+        code = loading.wait()
+        if received is None:
+            reason = f"the compiler ended without a word (status {code})"
+            hint = "is there memory left? start the probe again; if it stays so, please report it"
+            self._write(Status(probe.name, "failed", (), reason, hint, detail))
+        else:
+            self._write(self._take_over(probe, *received))
         self._load_next()
 
-    def _take_over(
-        self, probe: Probe, received: tuple[loader.Loaded, list[int]] | None, wait_status: int
-    ) -> Status:
-        if received is None:
-            code = os.waitstatus_to_exitcode(wait_status)
-            return Status(
-                probe.name,
-                "failed",
-                reason=f"the compiler ended without a word (status {code})",
-                hint="is there memory left? start the probe again to retry",
-            )
-        loaded, fds = received
+    def _take_over(self, probe: Probe, loaded: loader.Loaded, fds: list[int]) -> Status:
         if not loaded.ok:
             state: State = "unavailable" if loaded.unavailable else "failed"
             return Status(probe.name, state, (), loaded.reason, loaded.hint, loaded.detail)
         try:
-            running = Running(probe, loaded, fds, self._stats_fd is not None)
+            has_stats = self._stats_fd is not None
+            running = Running(probe, loaded, fds, has_stats, self._machine)
         except (ValueError, OSError) as error:
             for fd in fds:
                 os.close(fd)
@@ -181,11 +195,9 @@ class Collector:
         if name in self._waiting:
             self._waiting.remove(name)
         if name in self._loading:
-            pid, channel = self._loading.pop(name)
-            self._selector.unregister(channel)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            channel.close()
+            loading = self._loading.pop(name)
+            self._selector.unregister(loading.channel)
+            loading.kill()
         if name in self._running:
             self._running.pop(name).close()
         self._write(Status(name, "idle"))
@@ -237,7 +249,7 @@ class Collector:
 
     def _read(self, name: str, running: Running) -> list[Record]:
         try:
-            sample = running.read(self._machine, ROW_LIMIT)
+            sample = running.read(ROW_LIMIT)
         except Exception as error:  # one probe's fault must not end the others
             self._running.pop(name).close()
             reason = f"reading its maps failed: {error!r}"

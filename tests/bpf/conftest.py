@@ -34,6 +34,7 @@ class Session:
         )
         self.records: list[Record] = []
         self._arrived = threading.Condition()
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -43,11 +44,15 @@ class Session:
             with self._arrived:
                 self.records.append(record)
                 self._arrived.notify_all()
+        with self._arrived:
+            self._ended = True
+            self._arrived.notify_all()
 
     def wait_for(self, condition: Callable[[], Any]) -> Any:
         """Wait until the records fulfil a condition; fails the test if they never do."""
         with self._arrived:
-            met = self._arrived.wait_for(condition, PATIENCE_S)
+            self._arrived.wait_for(lambda: condition() or self._ended, PATIENCE_S)
+            met = condition()
         assert met, f"waited {PATIENCE_S} s in vain; last: {self.records[-3:]}"
         return met
 
@@ -105,19 +110,29 @@ class Session:
         self._reader.join(PATIENCE_S)
 
 
-@pytest.fixture
-def collect() -> Iterator[Callable[..., Session]]:
-    """`collect("biotop")` gives a session in which the probe runs."""
+def sessions() -> Iterator[Callable[..., Session]]:
     if os.geteuid() != 0:
         pytest.skip("needs root to load BPF programs")
-    sessions: list[Session] = []
+    started: list[Session] = []
 
     def start(*probes: str, **options: Any) -> Session:
         session = Session(*probes, **options)
-        sessions.append(session)
+        started.append(session)
         session.wait_running(*probes)
         return session
 
     yield start
-    for session in sessions:
+    for session in started:
         session.close()
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[..., Session]]:
+    """`collect("biotop")` gives a session in which the probe runs."""
+    yield from sessions()
+
+
+@pytest.fixture(scope="module")
+def collect_for_all() -> Iterator[Callable[..., Session]]:
+    """The same, for a session that all tests of a module share."""
+    yield from sessions()
