@@ -1,0 +1,394 @@
+"""Folded stacks as an icicle: fold them into a tree, lay the tree out in cells, row by row.
+
+The tree is kept from sample to sample: a new sample adds its stacks, the oldest takes its own
+away, so that the cost is that of what changed. The layout looks only at what is at least a cell
+wide. Zoom and selection are paths of names, so that they outlive the nodes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
+
+from ebpftop.views import format as fmt
+from ebpftop.views.window import NS_PER_S, covered_ns, process, recent, selector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ebpftop.model import ProbeInfo, Sample, View
+
+    Weight = Literal["both", "blocked", "waiting"]
+    Direction = Literal["up", "down", "left", "right"]
+
+KERNEL = "_[k]"
+WINDOW_S = 30.0
+# A box of one cell can neither hold a letter nor be told from its neighbour.
+MIN_CELLS = 2
+Path = tuple[str, ...]
+
+
+class Node:
+    """A frame in its place: everything that was called the same way.
+
+    A node that only one stack leads through keeps what that stack calls as text, and grows into
+    nodes when another stack leaves its way or somebody looks: few ever do.
+
+    Attributes:
+        name: as it came, `_[k]` included; a process for the first level, empty for the root.
+        parent: its caller; None for the root.
+        total: its weight with that of everything below.
+        tail: the frames below that are not nodes yet, folded; then there are no others.
+        grown: those that are, by name.
+    """
+
+    __slots__ = ("grown", "name", "parent", "tail", "total")
+
+    def __init__(self, name: str, parent: Node | None, total: int = 0, tail: str = "") -> None:
+        self.name = name
+        self.parent = parent
+        self.total = total
+        self.tail = tail
+        self.grown: dict[str, Node] = {}
+
+    @property
+    def children(self) -> dict[str, Node]:
+        """What it called, by name."""
+        if self.tail:
+            self.grow()
+        return self.grown
+
+    @property
+    def own(self) -> int:
+        """Its weight without that of what it called."""
+        return self.total - sum(child.total for child in self.children.values())
+
+    @property
+    def path(self) -> Path:
+        """Names from below the root to here."""
+        names: list[str] = []
+        node = self
+        while node.parent is not None:
+            names.append(node.name)
+            node = node.parent
+        return tuple(reversed(names))
+
+    @property
+    def kernel(self) -> bool:
+        """Whether this is a function of the kernel."""
+        return self.name.endswith(KERNEL)
+
+    def grow(self) -> None:
+        """Turn the first frame of the tail into a node."""
+        name, _, rest = self.tail.partition(";")
+        self.grown[name] = Node(name, self, self.total, rest)
+        self.tail = ""
+
+
+class Tree:
+    """Stacks with their weights, folded into one tree.
+
+    Attributes:
+        root: everything; its total is the sum of all weights.
+        version: changes with the content.
+    """
+
+    def __init__(self) -> None:
+        self.root = Node("", None)
+        self.version = 0
+
+    def add(self, process: str, stack: str, weight: int) -> None:
+        """Add the weight of a folded stack below its process."""
+        self.version += 1
+        node = self.root
+        node.total += weight
+        name, rest = process, stack
+        while True:
+            child = node.grown.get(name)
+            if child is None:
+                node.grown[name] = Node(name, node, weight, rest)
+                return
+            if child.tail and child.tail != rest:
+                child.grow()
+            child.total += weight
+            if child.tail or not rest:
+                return
+            node = child
+            name, _, rest = rest.partition(";")
+
+    def remove(self, process: str, stack: str, weight: int) -> None:
+        """Take away what an `add` of the same had added; empty branches go."""
+        self.version += 1
+        node = self.root
+        node.total -= weight
+        name, rest = process, stack
+        while True:
+            child = node.grown[name]
+            child.total -= weight
+            if not child.total:
+                del node.grown[name]
+                return
+            if child.tail or not rest:
+                return
+            node = child
+            name, _, rest = rest.partition(";")
+
+    def find(self, path: Iterable[str]) -> Node:
+        """The node of a path, or the deepest one on the way there that exists."""
+        node = self.root
+        for name in path:
+            child = node.children.get(name)
+            if child is None:
+                break
+            node = child
+        return node
+
+
+@dataclass
+class Window:
+    """The tree of the stacks of the last seconds, of those samples that were shown to it.
+
+    Attributes:
+        info, view: the table must have `pid`, `stack` and the weights.
+        weight: which time counts: `blocked` in sleep, `waiting` for a CPU while runnable, `both`.
+        merge: processes of the same name are one.
+        names: command by process id; may be set again at any time.
+    """
+
+    info: ProbeInfo
+    view: View
+    seconds: float = WINDOW_S
+    weight: Weight = "both"
+    merge: bool = False
+    names: Mapping[int, str] = field(default_factory=dict)
+    tree: Tree = field(default_factory=Tree)
+    match: Mapping[str, object] = field(default_factory=dict)
+    _made_of: tuple[object, ...] = ()
+    _samples: deque[tuple[Sample, list[tuple[str, str, int]]]] = field(default_factory=deque)
+    _unnamed: set[int] = field(default_factory=set)
+
+    def update(self, samples: Sequence[Sample], match: Mapping[str, object]) -> None:
+        """Bring the tree to the newest samples; samples are known by their number and time."""
+        made_of = (self.weight, self.merge, self.seconds, *sorted(match.items(), key=str))
+        named = any(pid in self.names for pid in self._unnamed)
+        if made_of != self._made_of or named or not self._continues(samples):
+            self.tree = Tree()
+            self._samples.clear()
+            self._unnamed.clear()
+            self._made_of = made_of
+        self.match = dict(match)
+        last = self._samples[-1][0].mono_ns if self._samples else -1
+        fresh = [sample for sample in recent(samples, self.seconds) if sample.mono_ns > last]
+        for sample in fresh:
+            self._add(sample)
+        newest = self._samples[-1][0].mono_ns if self._samples else 0
+        while self._samples and self._samples[0][0].mono_ns <= newest - self.seconds * NS_PER_S:
+            for stack in self._samples.popleft()[1]:
+                self.tree.remove(*stack)
+
+    @property
+    def covered_ns(self) -> int:
+        """The time measured by the samples in the tree."""
+        return covered_ns(sample for sample, _ in self._samples)
+
+    def _continues(self, samples: Sequence[Sample]) -> bool:
+        """Whether the newest sample in the tree is among those given, or the tree is empty."""
+        if not self._samples:
+            return True
+        last = self._samples[-1][0]
+        return any(
+            sample.mono_ns == last.mono_ns and sample.seq == last.seq
+            for sample in reversed(samples)
+        )
+
+    def _add(self, sample: Sample) -> None:
+        table = self.info.table(self.view.table)
+        pid, stack = table.index("pid"), table.index("stack")
+        columns = ("blocked", "waiting") if self.weight == "both" else (self.weight,)
+        weights = [table.index(f"{name}_ns") for name in columns]
+        labels: dict[int | None, str] = {}
+        stacks = []
+        for row in selector(table, self.match)(sample.tables.get(table.name, ())):
+            label = labels.get(row[pid])
+            if label is None:
+                label = labels[row[pid]] = self._label(row[pid])
+            weight = sum(row[position] or 0 for position in weights)
+            if weight > 0:
+                stacks.append((label, row[stack] or "", weight))
+        for label, folded, weight in stacks:
+            self.tree.add(label, folded, weight)
+        self._samples.append((sample, stacks))
+
+    def _label(self, pid: int | None) -> str:
+        """The first level of a stack: its process."""
+        if pid is None:
+            return "others"
+        comm = self.names.get(pid)
+        if comm is None:
+            self._unnamed.add(pid)
+        elif self.merge:
+            return fmt.clean(comm)
+        return process(pid, self.names)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A run of cells in one row: a frame, or several too narrow to draw as one filler.
+
+    Attributes:
+        x, width: in cells.
+        node: the frame; for a filler the one whose children it holds.
+        merged: number of frames in a filler, 0 for a frame.
+    """
+
+    x: int
+    width: int
+    node: Node
+    merged: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Boxes by depth, the root's row first; `zoom` and those above it fill their rows."""
+
+    width: int
+    zoom: Node
+    rows: tuple[tuple[Box, ...], ...]
+
+
+def layout(zoom: Node, width: int, min_cells: int = MIN_CELLS) -> Layout:
+    """Lay out what is below `zoom` in so many cells, largest first.
+
+    The children of a frame and its own time share its width by largest remainder, so that they
+    add up to it. Children of less than `min_cells` become one filler at the end.
+    """
+    above: list[Node] = []
+    node: Node | None = zoom
+    while node is not None:
+        above.append(node)
+        node = node.parent
+    rows: list[tuple[Box, ...]] = []
+    if width > 0:
+        rows = [(Box(0, width, one),) for one in reversed(above)]
+    level = list(rows[-1]) if rows and zoom.total > 0 else []
+    while level:
+        below: list[Box] = []
+        for box in level:
+            if not box.merged and box.node.children:
+                below += _divide(box, min_cells)
+        if below:
+            rows.append(tuple(below))
+        level = below
+    return Layout(width, zoom, tuple(rows))
+
+
+def _divide(box: Box, min_cells: int) -> list[Box]:
+    """The boxes below a box, from left to right."""
+    node, width = box.node, box.width
+    least = node.total * min_cells
+    wide = [child for child in node.children.values() if child.total * width >= least]
+    wide.sort(key=attrgetter("name"))
+    wide.sort(key=attrgetter("total"), reverse=True)
+    children = sum(child.total for child in wide)
+    merged = len(node.children) - len(wide)
+    narrow = sum(child.total for child in node.children.values()) - children if merged else 0
+    own = node.total - children - narrow
+    cells = apportion([*(child.total for child in wide), narrow, own], width)
+    boxes = []
+    x = box.x
+    for child, share in zip(wide, cells):
+        boxes.append(Box(x, share, child))
+        x += share
+    if merged and cells[-2]:
+        boxes.append(Box(x, cells[-2], node, merged))
+    return boxes
+
+
+def apportion(weights: Sequence[int], cells: int) -> list[int]:
+    """Whole cells for weights, by largest remainder: they add up to `cells`, or to 0 for no weight.
+
+    Equal remainders go to the first.
+    """
+    whole = sum(weights)
+    if whole <= 0:
+        return [0] * len(weights)
+    shares = [weight * cells // whole for weight in weights]
+    left = cells - sum(shares)
+    if left:
+        remainders = [weight * cells % whole for weight in weights]
+        order = sorted(range(len(weights)), key=lambda i: -remainders[i])
+        for i in islice(order, left):
+            shares[i] += 1
+    return shares
+
+
+def move(drawn: Layout, selected: Path, direction: Direction) -> Path:
+    """Where an arrow leads from a selected frame: to what is drawn there, or nowhere.
+
+    Up is the caller, down the largest callee, left and right the next frame of the same row.
+    """
+    depth = len(selected)
+    if direction == "up":
+        return selected[:-1]
+    if depth >= len(drawn.rows):
+        return drawn.zoom.path
+    row = [box for box in drawn.rows[depth] if not box.merged]
+    here = next((i for i, box in enumerate(row) if box.node.path == selected), None)
+    if here is None:
+        return drawn.zoom.path
+    if direction == "down":
+        below = drawn.rows[depth + 1] if depth + 1 < len(drawn.rows) else ()
+        node = row[here].node
+        callees = (box.node for box in below if box.node.parent is node and not box.merged)
+        return next((callee.path for callee in callees), selected)
+    there = here + (1 if direction == "right" else -1)
+    return row[there].node.path if 0 <= there < len(row) else selected
+
+
+def figures(node: Node, whole: Node) -> str:
+    """What is known of a frame: total time, own time, share of everything."""
+    share = fmt.ratio(node.total / whole.total) if whole.total else fmt.UNKNOWN
+    return f"{fmt.ns(node.total)} total · {fmt.ns(node.own)} own · {share} of all"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for a text in names, without regard to case.
+
+    Attributes:
+        names: the names that match.
+        weight: of all stacks that hold such a frame, each counted once.
+        frames: how many frames match.
+    """
+
+    text: str
+    names: frozenset[str]
+    weight: int
+    frames: int
+
+
+def search(tree: Tree, text: str) -> Search:
+    """Look for a text in every frame of a tree; an empty text is found nowhere."""
+    wanted = text.casefold()
+    if not wanted:
+        return Search(text, frozenset(), 0, 0)
+    found: dict[str, bool] = {}
+    weight = frames = 0
+    pending = [(node, False) for node in tree.root.children.values()]
+    while pending:
+        node, counted = pending.pop()
+        matches = 0
+        for name in (node.name, *node.tail.split(";")) if node.tail else (node.name,):
+            match = found.get(name)
+            if match is None:
+                match = found[name] = wanted in name.casefold()
+            matches += match
+        if matches and not counted:
+            weight += node.total
+            counted = True
+        frames += matches
+        pending += [(child, counted) for child in node.grown.values()]
+    return Search(text, frozenset(name for name, match in found.items() if match), weight, frames)
