@@ -6,21 +6,21 @@ colours that every theme has, so that nord or gruvbox work as they are.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+import tomllib
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 from ebpftop.paths import THEMES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
 DEFAULT = "default-dark"
 HEAT_LEVELS = 5
-STYLE_FILES = [THEMES / "app.tcss", THEMES / "widgets.tcss"]
+STYLE_FILES: list[str | PurePath] = [THEMES / "app.tcss", THEMES / "widgets.tcss"]
 # For Textual's two themes that leave every colour to the terminal: nothing can be blended there.
 ANSI = {
     "dim": "ansi_bright_black",
@@ -55,13 +55,9 @@ class BadTheme:
 
 def load(folder: Path = THEMES) -> tuple[list[Theme], list[BadTheme]]:
     """The themes of a folder by file name, and the files that are none."""
-    themes, bad = [], []
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            themes.append(_theme(tomllib.loads(path.read_text())))
-        except (OSError, ValueError, TypeError) as error:
-            bad.append(BadTheme(path, str(error)))
-    return themes, bad
+    read = [_read(path) for path in sorted(folder.glob("*.toml"))]
+    themes = [theme for theme in read if isinstance(theme, Theme)]
+    return themes, [theme for theme in read if isinstance(theme, BadTheme)]
 
 
 def variables(theme: Theme) -> dict[str, str]:
@@ -95,6 +91,13 @@ def variables(theme: Theme) -> dict[str, str]:
         "paused": color("warning"),
     }
     return {name: value.css for name, value in derived.items()}
+
+
+def _read(path: Path) -> Theme | BadTheme:
+    try:
+        return _theme(tomllib.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        return BadTheme(path, str(error))
 
 
 def _theme(content: dict[str, object]) -> Theme:

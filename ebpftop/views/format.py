@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ebpftop.model import Kind
 
-UNKNOWN = "–"
+UNKNOWN = "\N{EN DASH}"
 ELLIPSIS = "…"
 _COUNT_UNITS = ("", "k", "M", "G", "T", "P", "E")
 _BYTE_UNITS = ("", "K", "M", "G", "T", "P", "E")

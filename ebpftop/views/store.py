@@ -59,7 +59,7 @@ class Store:
     Attributes:
         hello: who speaks; None before the first record.
         statuses: newest status of each probe.
-        processes: identities by process id, the newest of each.
+        processes: identities by process id, the newest of each; `names` only their commands.
         cgroups: name of each cgroup id that a process was seen in.
         host: newest sample of the host's own figures.
         bye: set when the stream ended in good order.
@@ -69,6 +69,7 @@ class Store:
         self.hello: Hello | None = None
         self.statuses: dict[str, Status] = {}
         self.processes: dict[int, Process] = {}
+        self.names: dict[int, str] = {}
         self.cgroups: dict[int, str] = {}
         self.host: Sample | None = None
         self.bye: Bye | None = None
@@ -118,6 +119,7 @@ class Store:
         """The store as it is now, for a paused screen; statuses go on being those of the stream."""
         frozen = copy.copy(self)
         frozen.processes = self.processes.copy()
+        frozen.names = self.names.copy()
         frozen.cgroups = self.cgroups.copy()
         frozen._histories = {name: h.copy() for name, h in self._histories.items()}
         return frozen
@@ -134,8 +136,10 @@ class Store:
     def _add_process(self, process: Process) -> None:
         self.processes.pop(process.pid, None)  # so that the dictionary is in order of last news
         self.processes[process.pid] = process
+        self.names[process.pid] = process.comm
         if len(self.processes) > PROCESSES:
-            del self.processes[next(iter(self.processes))]
+            oldest = next(iter(self.processes))
+            del self.processes[oldest], self.names[oldest]
         if process.cgroup:
             self.cgroups[process.cgroup] = process.unit or process.cgroup_path
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Reader = Callable[[Row], Any]
 
 COMMAND = Column("command", "COMMAND", "label", help="name of the process, then its command line")
-NOBODY: Mapping[int, Any] = {}
+NOBODY: Mapping[Any, Any] = {}
 
 
 @dataclass(frozen=True)

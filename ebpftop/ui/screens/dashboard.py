@@ -1,0 +1,272 @@
+"""The screen that is always there: header, strip of panes, the open pane, key bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.containers import Container, Horizontal
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from ebpftop.model import Hello, Sample, Status
+from ebpftop.ui import actions
+from ebpftop.ui.messages import SampleArrived
+from ebpftop.ui.pane import Pane
+from ebpftop.ui.screens.help import HelpScreen
+from ebpftop.ui.widgets.header import Header, PaneStrip
+from ebpftop.ui.widgets.keys import KeyBar
+from ebpftop.views import format as fmt
+from ebpftop.views.layout import MIN_COLUMNS, MIN_ROWS
+from ebpftop.views.machine import machine
+from ebpftop.views.store import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+    from textual.events import Resize
+
+    from ebpftop.model import ProbeInfo, Record
+    from ebpftop.ui.demand import Demand
+    from ebpftop.ui.feed import Feed
+
+
+class Dashboard(Screen[None]):
+    """Shows one pane at a time; panes are built when first shown."""
+
+    BINDINGS = [*actions.bindings(actions.DASHBOARD), *actions.pane_bindings()]
+
+    def __init__(
+        self, feed: Feed, demand: Demand, own_cost: Callable[[], float], first_pane: str | None
+    ) -> None:
+        super().__init__()
+        self.feed = feed
+        self._demand = demand
+        self._own_cost = own_cost
+        self._first_pane = first_pane
+        self._own_screen = 0.0
+        self._current = -1
+
+    def compose(self) -> ComposeResult:
+        """Header and strip above, key bar or filter below, the pane between them."""
+        yield Header()
+        yield PaneStrip()
+        yield Static(id="banner")
+        with Container(id="panes"):
+            yield Static("waiting for the collector …", id="waiting")
+        with Horizontal(id="filter-line"):
+            yield Static("filter")
+            yield Input(placeholder="words, or /pattern/", id="filter", compact=True)
+        yield KeyBar()
+        yield Static(id="too-small")
+
+    def on_mount(self) -> None:
+        """Nothing is known yet; say so."""
+        self._draw_header()
+
+    def on_resize(self, event: Resize) -> None:
+        """Below the smallest size that can be laid out, say so and nothing else."""
+        width, height = event.size
+        too_small = width < MIN_COLUMNS or height < MIN_ROWS
+        self.set_class(too_small, "-too-small")
+        if too_small:
+            self.query_one("#too-small", Static).update(
+                f"ebpftop needs {MIN_COLUMNS}×{MIN_ROWS}\n"  # noqa: RUF001
+                f"this terminal is {width}×{height}\n\n"  # noqa: RUF001
+                "make it larger, or press q"
+            )
+
+    # What comes in
+
+    async def take(self, record: Record) -> None:
+        """Draw what a record changed; the feed has it already."""
+        if isinstance(record, Hello):
+            await self._open_first()
+        elif isinstance(record, Status):
+            self._take_status(record)
+        elif isinstance(record, Sample) and not self.feed.paused:
+            if record.probe == HOST:
+                self._own_screen = self._own_cost()
+                self._draw_header()
+            elif self.pane and record.probe == self.pane.info.name:
+                self.pane.post_message(SampleArrived())
+
+    def source_ended(self) -> None:
+        """Say why there is nothing new any more; what was last seen stays."""
+        banner = self.query_one("#banner", Static)
+        reason = fmt.clean(self.feed.ended)
+        banner.update(Content(f" {reason} · the figures are the last ones · q quits"))
+        banner.set_classes("-failed" if self.feed.failed else "-ended")
+        self.query_one("#waiting", Static).update(Content(reason))
+        self._draw_header()
+
+    @property
+    def pane(self) -> Pane | None:
+        """The open pane."""
+        probes = self.probes
+        if not 0 <= self._current < len(probes):
+            return None
+        return self.query_one(f"#pane-{probes[self._current].name}", Pane)
+
+    @property
+    def probes(self) -> tuple[ProbeInfo, ...]:
+        """The probes that have a pane."""
+        return self.feed.store.probes()
+
+    # What the user does
+
+    async def action_show_pane(self, position: int) -> None:
+        """Open a pane, and have its probe run."""
+        probes = self.probes
+        if not 0 <= position < len(probes) or position == self._current:
+            return
+        self._close_filter()
+        info = probes[position]
+        if not self.query(f"#pane-{info.name}"):
+            await self.query_one("#panes").mount(Pane(info, self.feed))
+        self._current = position
+        for pane in self.query(Pane):
+            pane.display = pane.info is info
+        self.query_one("#waiting").display = False
+        if self.feed.live and not self.feed.ended:
+            self._demand.show(info.name)
+        self._draw_strip()
+        pane = self.query_one(f"#pane-{info.name}", Pane)
+        pane.draw()
+        pane.focus_view()
+
+    async def action_next_pane(self) -> None:
+        """Open the pane to the right."""
+        await self._step_pane(1)
+
+    async def action_previous_pane(self) -> None:
+        """Open the pane to the left."""
+        await self._step_pane(-1)
+
+    def action_next_view(self) -> None:
+        """Give the big tile to the next view."""
+        if self.pane:
+            self.pane.next_view(1)
+
+    def action_previous_view(self) -> None:
+        """Give the big tile to the view before."""
+        if self.pane:
+            self.pane.next_view(-1)
+
+    def action_sort_left(self) -> None:
+        """Sort by the column to the left."""
+        if self.pane and self.pane.table:
+            self.pane.table.move_sort(-1)
+
+    def action_sort_right(self) -> None:
+        """Sort by the column to the right."""
+        if self.pane and self.pane.table:
+            self.pane.table.move_sort(1)
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        if self.pane and self.pane.table:
+            self.pane.table.reverse()
+
+    def action_filter(self) -> None:
+        """Open the line where the filter is typed."""
+        table = self.pane.table if self.pane else None
+        if table:
+            self.add_class("-filtering")
+            line = self.query_one("#filter", Input)
+            line.value = table.state.filter
+            line.focus()
+
+    def action_clear(self) -> None:
+        """Clear the filter, or else the selection."""
+        table = self.pane.table if self.pane else None
+        if self.has_class("-filtering"):
+            self.query_one("#filter", Input).value = ""
+            self._close_filter()
+        elif table and table.state.filter:
+            table.filter("")
+        elif table:
+            table.select(None)
+
+    def action_pause(self) -> None:
+        """Stop the display, or go on with the newest."""
+        self.feed.toggle_pause()
+        self._draw_header()
+        if self.pane:
+            self.pane.draw()
+
+    def action_faster(self) -> None:
+        """Ask for a shorter interval."""
+        self._change_interval(-1)
+
+    def action_slower(self) -> None:
+        """Ask for a longer interval."""
+        self._change_interval(1)
+
+    def action_retry(self) -> None:
+        """Start the pane's probe once more, if it failed."""
+        pane = self.pane
+        if not pane or not self.feed.live or self.feed.ended:
+            return
+        if self.feed.store.state(pane.info.name) in ("failed", "unavailable", "idle"):
+            self._demand.start(pane.info.name)
+
+    def action_help(self) -> None:
+        """Open the help on the keys and on this pane."""
+        self.app.push_screen(HelpScreen(self.pane.info if self.pane else None))
+
+    # The filter's line
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        table = self.pane.table if self.pane else None
+        if table and self.has_class("-filtering"):
+            table.filter(event.value)
+
+    @on(Input.Submitted, "#filter")
+    def _filter_submitted(self) -> None:
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        if self.has_class("-filtering"):
+            self.remove_class("-filtering")
+            table = self.pane.table if self.pane else None
+            if table:
+                table.filter(self.query_one("#filter", Input).value)
+            if self.pane:
+                self.pane.focus_view()
+
+    async def _open_first(self) -> None:
+        names = [probe.name for probe in self.probes]
+        first = names.index(self._first_pane) if self._first_pane in names else 0
+        self._draw_header()
+        await self.action_show_pane(first)
+
+    async def _step_pane(self, step: int) -> None:
+        if self.probes:
+            await self.action_show_pane((self._current + step) % len(self.probes))
+
+    def _take_status(self, status: Status) -> None:
+        if not status.probe:  # about a command, not about a probe
+            self.notify(fmt.clean(status.reason), severity="warning", markup=False)
+        self._draw_strip()
+        pane = self.pane
+        starting = pane and self.feed.store.state(pane.info.name) == "starting"
+        if pane and (status.probe == pane.info.name or starting):
+            pane.draw()
+
+    def _change_interval(self, step: int) -> None:
+        if self.feed.live and not self.feed.ended:
+            seconds = self.feed.change_interval(step)
+            self.notify(f"interval {seconds:g} s", timeout=2)
+
+    def _draw_header(self) -> None:
+        figures = machine(self.feed.shown)
+        self.query_one(Header).show(figures, self._own_screen, self.feed.mode)
+
+    def _draw_strip(self) -> None:
+        store = self.feed.store
+        states = [store.state(probe.name) for probe in self.probes]
+        self.query_one(PaneStrip).show(self.probes, states, self._current)

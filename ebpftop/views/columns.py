@@ -1,0 +1,86 @@
+"""How wide the columns of a table are, in the room that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ebpftop.views import format as fmt
+from ebpftop.views.table import COMMAND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ebpftop.views.table import Shown, TableView
+
+MARK = 1  # cells for the mark of the sorted column
+NAME_MIN, NAME_MAX = 12, 64
+LABEL_MAX = 40
+STACK_MIN = 24
+GAP, TIGHT_GAP = 2, 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Widths of the columns, the gap between two, and how many stay when the rest is scrolled."""
+
+    widths: tuple[int, ...]
+    gap: int
+    fixed: int
+
+    @property
+    def total(self) -> int:
+        """Cells of a row: every column, a gap after each."""
+        return sum(self.widths) + self.gap * len(self.widths)
+
+    @property
+    def fixed_width(self) -> int:
+        """Cells of the columns that stay."""
+        return sum(self.widths[: self.fixed]) + self.gap * self.fixed
+
+    def at(self, x: int) -> int | None:
+        """The column at a cell of an unscrolled row."""
+        end = 0
+        for position, width in enumerate(self.widths):
+            end += width + self.gap
+            if x < end:
+                return position
+        return None
+
+
+def natural(view: TableView, first: int, last: int, before: Sequence[int] = ()) -> tuple[int, ...]:
+    """Width that each column needs for the rows from `first` to `last`.
+
+    Never less than `before`, so that columns do not move to and fro with every sample.
+    """
+    rows = view.rows[first:last]
+    widths = []
+    for position, shown in enumerate(view.columns):
+        width = fmt.width(shown.column.title) + MARK
+        known = fmt.WIDTHS.get(shown.kind)
+        if known is not None:
+            width = max(width, known)
+        elif shown.column is COMMAND:
+            width = NAME_MIN
+        elif shown.kind == "stack":
+            width = STACK_MIN
+        else:
+            cells = (fmt.width(view.text(row, position)) for row in rows)
+            width = max(width, min(LABEL_MAX, max(cells, default=0)))
+        widths.append(max(width, before[position] if before else 0))
+    return tuple(widths)
+
+
+def place(columns: Sequence[Shown], widths: Sequence[int], room: int) -> Columns:
+    """Columns for a room of so many cells: names and stacks take what is left over."""
+    gap = GAP if sum(widths) + GAP * len(widths) <= room else TIGHT_GAP
+    spare = room - sum(widths) - gap * len(widths)
+    placed = list(widths)
+    commands = [i for i, shown in enumerate(columns) if shown.column is COMMAND]
+    stacks = [i for i, shown in enumerate(columns) if shown.kind == "stack"]
+    if spare > 0 and stacks:
+        placed[stacks[0]] += spare
+    elif spare > 0 and commands:
+        placed[commands[0]] += min(spare, NAME_MAX - placed[commands[0]])
+    fixed = commands[0] + 1 if commands else 1
+    return Columns(tuple(placed), gap, fixed)
