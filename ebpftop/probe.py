@@ -9,6 +9,7 @@ What the C file is given, all as `-D` flags:
     OFF_<NAME>              byte offset of a struct member (`Probe.offsets`), from the kernel's BTF
     ENUM_<NAME>             value of an enumerator (`Probe.enums`)
     HAVE_<program>          1 for each program whose hook was chosen
+    HAVE_<ABILITY>          1 for what the kernel can do and common.h knows how to use
     ARG_<program>_<name>    position of a named argument of that program's hook
     LOST_<NAME>             index of a reason in the map `lost` (`Probe.lost`)
 """
@@ -139,6 +140,8 @@ class Layout:
         values: number of 64-bit counters in the value, after the `struct who` if `who` is set.
         tail: format of what follows the counters.
         maxima: positions of counters that fold by maximum instead of by sum.
+        double: two maps take turns (`DOUBLE_HASH` and `PHASE_MAP` in common.h), so that a drain
+            meets no update: for counts that must be exact under fire.
     """
 
     key: str
@@ -146,6 +149,7 @@ class Layout:
     who: bool = False
     tail: str = ""
     maxima: tuple[int, ...] = ()
+    double: bool = False
 
 
 class Entries(Protocol):

@@ -81,6 +81,16 @@ def lookup(map_fd: int, key: bytes, value_size: int) -> bytes | None:
     raise OSError(error, os.strerror(error))
 
 
+def update(map_fd: int, key: bytes, value: bytes) -> None:
+    """Set the value of one key."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    buffer = ctypes.create_string_buffer(value, len(value))
+    attr = ElemAttr(map_fd, 0, ctypes.addressof(key_buffer), ctypes.addressof(buffer), 0)
+    result, error = call(MAP_UPDATE_ELEM, attr)
+    if result != 0:
+        raise OSError(error, os.strerror(error))
+
+
 def delete(map_fd: int, key: bytes) -> bool:
     """Delete one key; False where it was not there."""
     buffer = ctypes.create_string_buffer(key, len(key))

@@ -143,6 +143,9 @@ def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
         if value is None:
             raise UnavailableError(f"this kernel has no enum {path}", "please report its version")
         flags.append(f"-DENUM_{name}={value}")
+    for name, path in COMMON_ABILITIES.items():
+        if kernel.enumerator(path) is not None:
+            flags.append(f"-DHAVE_{name}=1")
     return flags
 
 
@@ -159,4 +162,10 @@ COMMON_OPTIONAL: dict[str, str | tuple[str, ...]] = {
     "CSS_CGROUP": "cgroup_subsys_state.cgroup",
     "CGROUP_KN": "cgroup.kn",
     "KN_ID": "kernfs_node.id",
+}
+# What `common.h` makes use of where the kernel has it: a BPF helper that is as old, or came later.
+# Compare-and-exchange is of 5.12, and arm64 compiles it since 5.18; kptr_xchg is of 5.19.
+COMMON_ABILITIES = {
+    "TASK_BTF": "bpf_func_id.BPF_FUNC_get_current_task_btf",
+    "CMPXCHG": "bpf_func_id.BPF_FUNC_kptr_xchg",
 }

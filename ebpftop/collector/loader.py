@@ -63,11 +63,14 @@ class Loaded:
         return len(self.maps) + len(self.programs) + self.links
 
 
-def child(probe: Probe, channel: socket.socket) -> None:
-    """Load a probe and send it through the channel; never returns."""
+def child(probe: Probe, channel: socket.socket, log: int) -> None:
+    """Load a probe and send it through the channel; never returns.
+
+    Clang and libbpf write to descriptor 2, so that becomes `log`.
+    """
     status = 1
     try:
-        log = _capture_stderr()
+        os.dup2(log, 2)
         loaded, fds = _load(probe, log)
         _send(channel, loaded, fds)
         status = 0
@@ -102,14 +105,6 @@ def _send(channel: socket.socket, loaded: Loaded, fds: list[int]) -> None:
         socket.send_fds(channel, [b"+"], fds[start : start + FDS_PER_MESSAGE])
 
 
-def _capture_stderr() -> int:
-    """Clang and libbpf write to descriptor 2; returns a descriptor to read that from."""
-    log, path = tempfile.mkstemp(prefix="ebpftop-")
-    os.unlink(path)
-    os.dup2(log, 2)
-    return log
-
-
 def _load(probe: Probe, log: int) -> tuple[Loaded, list[int]]:
     try:
         btf = Btf()
@@ -124,7 +119,7 @@ def _load(probe: Probe, log: int) -> tuple[Loaded, list[int]]:
     try:
         return _compile(probe, plan, flags)
     except Exception as error:  # bcc raises bare Exception
-        detail = _tail(log)
+        detail = tail(log)
         reason, hint = _explain(probe, str(error), detail)
         return Loaded(False, reason=reason, hint=hint, detail=detail), []
 
@@ -155,7 +150,7 @@ def _compile(probe: Probe, plan: hooks.Plan, flags: list[str]) -> tuple[Loaded, 
     links: list[int] = []
     for hook in plan.hooks:
         links += _attach(module, hook)
-    names = [*probe.maps, *(("lost",) if probe.lost else ())]
+    names = map_names(probe)
     tables = [module[name] for name in names]
     programs = {hook.program: module.funcs[hook.program.encode()].fd for hook in plan.hooks}
     loaded = Loaded(
@@ -167,6 +162,16 @@ def _compile(probe: Probe, plan: hooks.Plan, flags: list[str]) -> tuple[Loaded, 
         len(links),
     )
     return loaded, [*(table.map_fd for table in tables), *programs.values(), *links]
+
+
+def map_names(probe: Probe) -> list[str]:
+    """The maps of a probe's C file that the collector reads or writes."""
+    names: list[str] = []
+    for name, layout in probe.maps.items():
+        names += [name + "_0", name + "_1"] if layout.double else [name]
+    if any(layout.double for layout in probe.maps.values()):
+        names.append("phase")
+    return [*names, "lost"] if probe.lost else names
 
 
 def _shape(name: str, table: Any) -> MapShape:
@@ -200,7 +205,8 @@ def _attach(module: Any, hook: Hook) -> list[int]:
     return [fd for fds in module.kprobe_fds.values() for fd in fds.values()][-1:]
 
 
-def _tail(log: int) -> str:
+def tail(log: int) -> str:
+    """The last lines that were written to a loader's log."""
     size = os.fstat(log).st_size
     text = os.pread(log, 1 << 16, max(0, size - (1 << 16))).decode(errors="replace")
     return "\n".join(text.splitlines()[-DETAIL_LINES:])

@@ -13,6 +13,7 @@ import heapq
 import mmap
 import os
 import struct
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 WHO_BYTES = 32  # `struct who` in probes/common.h
 SLACK_ENTRIES = 4096  # entries that programs add behind the reader's back in one pass
 KEEP_BYTES = 1 << 20
+TURN_S = 200e-6
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,53 @@ class BpfMap:
             attr.keys, attr.values = keys + total * key_bytes, values + total * value_bytes
             attr.count = self._capacity - total
         return MapEntries(memoryview(self._keys), memoryview(self._values), total, self._layout)
+
+
+class Phase:
+    """The array `phase`: which map of each pair the programs fill, 0 or 1."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._filled = 0
+
+    @property
+    def left(self) -> int:
+        """The map of each pair that the programs left at the last turn."""
+        return 1 - self._filled
+
+    def turn(self) -> None:
+        """Send the programs to the other map, and wait until none is at work in the old one.
+
+        They run for less than a microsecond and are not preempted; an interrupt may prolong that.
+        """
+        self._filled = 1 - self._filled
+        bpf.update(self._fd, struct.pack("I", 0), struct.pack("I", self._filled))
+        time.sleep(TURN_S)
+
+
+class DoubleMap:
+    """Two maps that take turns (`Layout.double`): the one that the programs left is read."""
+
+    def __init__(self, maps: tuple[BpfMap, BpfMap], phase: Phase) -> None:
+        self._maps = maps
+        self._phase = phase
+
+    def drain(self) -> MapEntries:
+        """Read and delete every entry."""
+        return self._maps[self._phase.left].drain()
+
+    def peek(self) -> MapEntries:
+        """Read every entry, and leave it there."""
+        return self._maps[self._phase.left].peek()
+
+    def delete(self, *key: Any) -> bool:
+        """Delete the entry of one key; False if it was not there."""
+        return any([bpf_map.delete(*key) for bpf_map in self._maps])
+
+    def release(self) -> None:
+        """Give back what a big read touched; the entries of that read are gone."""
+        for bpf_map in self._maps:
+            bpf_map.release()
 
 
 class LossCounters:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ebpftop.collector import bpf
 from ebpftop.collector.environment import Interval, Machine
-from ebpftop.collector.maps import BpfMap, LossCounters
+from ebpftop.collector.maps import BpfMap, DoubleMap, LossCounters, Phase
 from ebpftop.model import Cost, Sample, State, Status
 
 if TYPE_CHECKING:
     from ebpftop.collector.loader import Loaded
-    from ebpftop.probe import Probe
+    from ebpftop.probe import Layout, Probe
 
 
 class Running:
@@ -29,10 +29,17 @@ class Running:
         self._seq = 0
         self._has_stats = has_stats
         maps = dict(zip((shape.name for shape in loaded.maps), zip(fds, loaded.maps)))
-        lost = maps.pop("lost", None)
-        self._maps = {
-            name: BpfMap(fd, shape, probe.maps[name]) for name, (fd, shape) in maps.items()
-        }
+        lost, phase = maps.get("lost"), maps.get("phase")
+        self._phase = Phase(phase[0]) if phase else None
+
+        def map_of(name: str, layout: Layout) -> BpfMap | DoubleMap:
+            if not layout.double:
+                return BpfMap(*maps[name], layout)
+            assert self._phase is not None
+            pair = BpfMap(*maps[name + "_0"], layout), BpfMap(*maps[name + "_1"], layout)
+            return DoubleMap(pair, self._phase)
+
+        self._maps = {name: map_of(name, layout) for name, layout in probe.maps.items()}
         reasons = tuple(probe.lost.values())
         self._lost = LossCounters(lost[0], reasons) if lost else None
         first = len(loaded.maps)
@@ -55,6 +62,8 @@ class Running:
         """The interval that ends now."""
         cpu_before = time.process_time_ns()
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        if self._phase:
+            self._phase.turn()
         interval = Interval(machine, now_ns, now_ns - self._before_ns, limit)
         gc.disable()  # a hundred thousand short-lived tuples are no reason to search for cycles
         try:
