@@ -1,0 +1,214 @@
+// TCP by process and connection.
+//
+// Measures: bytes that applications sent and received, and the calls that moved them, for TCP over
+//     IPv4 and IPv6 and for MPTCP (whose subflows are not counted a second time).
+// Hooks: sock_send_length and sock_recv_length (6.3) give the result of every send and receive.
+//     splice() from a socket passes them by; tcp_rcv_space_adjust (4.15) sees it, as the advance
+//     of tcp_sock.copied_seq. It also sees ordinary receives, so it only looks when the system
+//     call in progress is splice(). inet_sock_set_state (4.16) tells where a connection begins to
+//     read, tcp_destroy_sock (4.16) when its socket's address is free for another.
+// Cost: about 0.19 us a send or receive, 0.12 us more a segment received, 1 us a connection's end.
+// Blind spots: TCP_ZEROCOPY_RECEIVE, io_uring's splice from a socket, what sockmap redirects in
+//     the kernel. Headers and retransmits are not counted: these are the application's bytes.
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+#include "common.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
+#define MSG_PEEK 0x2
+#define MSG_ERRQUEUE 0x2000
+#define V4_IN_V6 0xffff0000  // the third word of a mapped address, as x86 and arm64 hold it
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE 7
+
+// An IPv4 address is held as IPv6 maps it, ::ffff:a.b.c.d, whichever family the socket has.
+struct address {
+  u64 high;
+  u64 low;
+};
+
+struct connection {
+  u32 pid;
+  u16 lport;
+  u16 rport;
+  struct address local;
+  struct address remote;
+  u16 protocol;
+  u16 pad[3];
+};
+
+// What is remembered of a socket, so that an event costs two look-ups and reads nothing of it.
+struct tcp_socket {
+  struct connection connection;  // but for the pid
+  u32 read_seq;                  // what comes before this sequence number has been counted
+  u32 pad;
+};
+
+struct connection_value {
+  struct who who;
+  u64 tx_bytes;
+  u64 rx_bytes;
+  u64 tx_calls;
+  u64 rx_calls;
+};
+
+BPF_TABLE("lru_hash", u64, struct tcp_socket, sockets, 32768);
+DOUBLE_HASH(connections, struct connection, struct connection_value, 16384);
+PHASE_MAP;
+LOST_MAP;
+
+static __always_inline u16 host_order(u16 port) { return port << 8 | port >> 8; }
+
+// How far the application has read. A FIN that it has read counts as one in copied_seq.
+static __always_inline u32 read_seq_of(u64 sk) {
+  u32 copied = 0, next = 0;
+  u64 flags = 0;
+  READ(copied, sk, COPIED_SEQ);
+  READ(next, sk, RCV_NXT);
+  READ(flags, sk, SK_FLAGS);
+  bool got_fin = flags >> ENUM_SOCK_DONE & 1;
+  return got_fin && copied == next ? copied - 1 : copied;
+}
+
+// Look at a socket for the first time; NULL where it is not TCP.
+static __always_inline struct tcp_socket *remember(u64 sk) {
+  u16 family = 0;
+  READ(family, sk, SK_FAMILY);
+  if (family != AF_INET && family != AF_INET6) return NULL;
+  struct tcp_socket new = {};
+  struct connection *connection = &new.connection;
+  READ(connection->protocol, sk, SK_PROTOCOL);
+  if (connection->protocol != IPPROTO_TCP && connection->protocol != IPPROTO_MPTCP) return NULL;
+
+  // skc_num is 0 once a connection has closed, with bytes still to be read; inet_sport stays.
+  READ(connection->lport, sk, INET_SPORT);
+  READ(connection->rport, sk, SK_DPORT);
+  connection->lport = host_order(connection->lport);
+  connection->rport = host_order(connection->rport);
+  if (family == AF_INET) {
+    u32 local = 0, remote = 0;
+    READ(local, sk, SK_SADDR);
+    READ(remote, sk, SK_DADDR);
+    connection->local.low = V4_IN_V6 | (u64)local << 32;
+    connection->remote.low = V4_IN_V6 | (u64)remote << 32;
+  } else {
+    READ(connection->local, sk, SK_SADDR6);
+    READ(connection->remote, sk, SK_DADDR6);
+  }
+  new.read_seq = read_seq_of(sk);
+  sockets.update(&sk, &new);
+  struct tcp_socket *socket = sockets.lookup(&sk);
+  if (!socket) lost.atomic_increment(LOST_SOCKETS);
+  return socket;
+}
+
+static __always_inline struct connection_value *value_of(struct tcp_socket *socket) {
+  u32 zero = 0, *phase_at = phase.lookup(&zero);
+  bool first = !phase_at || !*phase_at;
+  struct connection key = socket->connection;
+  key.pid = bpf_get_current_pid_tgid() >> 32;
+  struct connection_value *value;
+  if (first) {
+    value = connections_0.lookup(&key);
+    // Two look-ups made one by the compiler, of a map chosen at run time, cost the kernel an
+    // indirect call: 20 ns.
+    asm volatile("" : "+r"(value));
+  } else {
+    value = connections_1.lookup(&key);
+  }
+  if (value) return value;
+  struct connection_value new = {};
+  fill_who(&new.who, bpf_get_current_task());
+  value = first ? connections_0.lookup_or_try_init(&key, &new)
+                : connections_1.lookup_or_try_init(&key, &new);
+  if (!value) lost.atomic_increment(LOST_CONNECTIONS);
+  return value;
+}
+
+int on_send(struct bpf_raw_tracepoint_args *ctx) {
+  u64 sk = ARG(on_send, sk);
+  int sent = ctx->args[1];
+  if (sent <= 0) return 0;
+  struct tcp_socket *socket = sockets.lookup(&sk);
+  if (!socket) socket = remember(sk);
+  if (!socket) return 0;
+  struct connection_value *value = value_of(socket);
+  if (!value) return 0;
+  lock_xadd(&value->tx_bytes, sent);
+  lock_xadd(&value->tx_calls, 1);
+  return 0;
+}
+
+int on_receive(struct bpf_raw_tracepoint_args *ctx) {
+  u64 sk = ARG(on_receive, sk);
+  int received = ctx->args[1], flags = ctx->args[2];
+  // What is peeked at is received later; the error queue gives back what was sent.
+  if (received <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE)) return 0;
+  struct tcp_socket *socket = sockets.lookup(&sk);
+  if (socket)
+    lock_xadd(&socket->read_seq, (u32)received);
+  else
+    socket = remember(sk);  // with read_seq after these bytes
+  if (!socket) return 0;
+  struct connection_value *value = value_of(socket);
+  if (!value) return 0;
+  lock_xadd(&value->rx_bytes, received);
+  lock_xadd(&value->rx_calls, 1);
+  return 0;
+}
+
+#ifdef HAVE_on_adjust
+// Is the system call in progress splice(), native or 32-bit? What the other mode calls by the same
+// number reads no socket.
+static __always_inline bool in_splice() {
+  u64 regs = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+#ifdef __x86_64__
+  u64 call = *(volatile u64 *)(regs + OFF_REGS_CALL);
+  return call == 275 || call == 313;
+#else
+  u32 call = *(volatile u32 *)(regs + OFF_REGS_CALL);
+  return call == 76 || call == 340;
+#endif
+}
+
+int on_adjust(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_splice()) return 0;
+  u64 sk = ARG(on_adjust, sk);
+  struct tcp_socket *socket = sockets.lookup(&sk);
+  if (!socket) {
+    if (remember(sk)) lost.atomic_increment(LOST_SPLICES);
+    return 0;
+  }
+  s32 received = read_seq_of(sk) - socket->read_seq;
+  if (received <= 0) return 0;
+  lock_xadd(&socket->read_seq, (u32)received);
+  struct connection_value *value = value_of(socket);
+  if (!value) return 0;
+  lock_xadd(&value->rx_bytes, received);
+  lock_xadd(&value->rx_calls, 1);
+  return 0;
+}
+#endif
+
+int on_state(struct bpf_raw_tracepoint_args *ctx) {
+  u64 sk = ARG(on_state, sk);
+  int state = ctx->args[2];
+  u16 protocol = 0;
+  if (state != TCP_ESTABLISHED && state != TCP_CLOSE) return 0;
+  READ(protocol, sk, SK_PROTOCOL);
+  // An accepted MPTCP socket has no peer's address yet: its first event is soon enough to look.
+  // And none is seen by tcp_destroy_sock.
+  if (protocol == IPPROTO_MPTCP)
+    sockets.delete(&sk);
+  else if (state == TCP_ESTABLISHED)
+    remember(sk);
+  return 0;
+}
+
+int on_destroy(struct bpf_raw_tracepoint_args *ctx) {
+  u64 sk = ARG(on_destroy, sk);
+  sockets.delete(&sk);
+  return 0;
+}
