@@ -17,7 +17,7 @@ What the C file is given, all as `-D` flags:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -29,11 +29,13 @@ __all__ = [
     "Entries",
     "Env",
     "FirstOf",
+    "Frames",
     "Hook",
     "Layout",
     "Map",
     "Probe",
     "Row",
+    "StackKey",
     "Table",
     "View",
     "all_of",
@@ -193,7 +195,25 @@ class Map(Protocol):
     def delete(self, *key: Any) -> bool:
         """Delete the entry of one key; False if it was not there."""
 
+    def get(self, *key: Any) -> tuple[int, ...] | None:
+        """The values of one key, who and tail left out; None where there is no such entry."""
 
+    def add(self, key: tuple[Any, ...], who: bytes, values: tuple[int, ...]) -> bool:
+        """Add an entry; False if there is one of that key already, or no room."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Addresses of a stack, leaf first; `cut` where frames at the root are missing."""
+
+    kernel: tuple[int, ...]
+    user: tuple[int, ...]
+    kernel_cut: bool = False
+    user_cut: bool = False
+
+
+# Process id, its `struct who`, and the id under which the probe finds the frames.
+StackKey = tuple[int, bytes, int]
 RowKey = Callable[[tuple[Any, ...], int], tuple[Any, ...]]
 
 
@@ -228,8 +248,27 @@ class Env(Protocol):
         process is made known to the stream.
         """
 
-    def process(self, pid: int) -> None:
-        """Make a process known to the stream whose map carries no `struct who`."""
+    def process(self, pid: int, who: bytes = b"") -> int:
+        """Make a process known to the stream, outside of `rows`; returns its cgroup id.
+
+        Without a `struct who` the process is looked up in /proc, and the id is 0.
+        """
+
+    def who(self, pid: int) -> bytes:
+        """What `fill_who` would write of a process, from /proc; empty where it is gone.
+
+        Its start is in clock ticks there, so it may be 10 ms early.
+        """
+
+    def fold(self, stacks: Sequence[StackKey], frames: Callable[[int], Frames | None]) -> list[str]:
+        """Folded text of each stack: root first, `;` between, kernel frames ending in `_[k]`.
+
+        `frames` is asked for those that are not remembered from earlier intervals. Addresses that
+        cannot be named in time are shown as numbers, and counted as lost.
+        """
+
+    def leave_out(self, table: str, rows: int) -> None:
+        """Say that so many rows of a table went into its row of the others."""
 
     def disk(self, dev: int) -> str:
         """Name of a block device from its number (`major << 20 | minor`)."""
@@ -253,6 +292,7 @@ class Probe(ABC):
         maps: layout of each map that `read` uses.
         lost: reasons for loss, `NAME: "sentence"`, counted in the array `lost`.
         help: the pane's help: what the figures mean and what they leave out.
+        symbols: whether `read` folds stacks; the symboliser runs while such a probe does.
     """
 
     title: ClassVar[str]
@@ -266,11 +306,15 @@ class Probe(ABC):
     maps: ClassVar[Mapping[str, Layout]] = {}
     lost: ClassVar[Mapping[str, str]] = {}
     help: ClassVar[str] = ""
+    symbols: ClassVar[bool] = False
 
     def __init__(self, name: str, area: str) -> None:
         """`name` and `area` come from the file's path."""
         self.name = name
         self.area = area
+
+    def begin(self) -> None:  # noqa: B027
+        """Forget earlier runs: called when the programs have just been attached."""
 
     @abstractmethod
     def read(self, maps: Mapping[str, Map], env: Env) -> dict[str, list[Row]]:

@@ -19,6 +19,7 @@ OBJ_GET_INFO_BY_FD = 15
 MAP_LOOKUP_BATCH = 24
 MAP_LOOKUP_AND_DELETE_BATCH = 25
 ENABLE_STATS = 32
+NOEXIST = 1  # flag of MAP_UPDATE_ELEM
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
@@ -81,14 +82,25 @@ def lookup(map_fd: int, key: bytes, value_size: int) -> bytes | None:
     raise OSError(error, os.strerror(error))
 
 
-def update(map_fd: int, key: bytes, value: bytes) -> None:
+def update(map_fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
     """Set the value of one key."""
     key_buffer = ctypes.create_string_buffer(key, len(key))
     buffer = ctypes.create_string_buffer(value, len(value))
-    attr = ElemAttr(map_fd, 0, ctypes.addressof(key_buffer), ctypes.addressof(buffer), 0)
+    attr = ElemAttr(map_fd, 0, ctypes.addressof(key_buffer), ctypes.addressof(buffer), flags)
     result, error = call(MAP_UPDATE_ELEM, attr)
     if result != 0:
         raise OSError(error, os.strerror(error))
+
+
+def add(map_fd: int, key: bytes, value: bytes) -> bool:
+    """Set the value of one key that is not there; False where it is, or the map is full."""
+    try:
+        update(map_fd, key, value, NOEXIST)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.E2BIG):
+            return False
+        raise
+    return True
 
 
 def delete(map_fd: int, key: bytes) -> bool:

@@ -55,6 +55,20 @@ def flags(btf: Btf) -> list[str]:
     return [] if index is None else [f"-DCGROUP_SUBSYS={index}"]
 
 
+def of(pid: int, tree: Hierarchy | None) -> int:
+    """The cgroup id of a process in that tree, from /proc; 0 where it cannot be known."""
+    if tree is None:
+        return 0
+    try:
+        for line in Path(f"/proc/{pid}/cgroup").read_text(errors="replace").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if tree.controller in controllers.split(","):
+                return os.stat(f"{tree.mount}{path}").st_ino
+    except OSError:
+        pass
+    return 0
+
+
 class Paths:
     """Paths of cgroup ids; a path once known outlives its directory."""
 

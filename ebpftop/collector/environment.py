@@ -6,10 +6,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpftop.collector import cgroups
+from ebpftop.collector.identity import who_is
+from ebpftop.collector.stacks import Stacks
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ebpftop.collector.identity import Identities
     from ebpftop.model import Row
-    from ebpftop.probe import Entries, RowKey
+    from ebpftop.probe import Entries, Frames, RowKey, StackKey
 
 BLOCK_DEVICES = Path("/sys/dev/block")
 
@@ -30,9 +36,27 @@ class Interval:
         """The CPUs that are online."""
         return self._machine.cpus()
 
-    def process(self, pid: int) -> None:
-        """Make a process known to the stream whose map carries no `struct who`."""
+    def process(self, pid: int, who: bytes = b"") -> int:
+        """Make a process known to the stream, outside of `rows`; returns its cgroup id."""
+        if who:
+            return self._machine.identities.meet(pid, who)
         self._machine.identities.meet_by_pid(pid)
+        return 0
+
+    def who(self, pid: int) -> bytes:
+        """What `fill_who` would write of a process, from /proc; empty where it is gone."""
+        return who_is(pid, cgroups.of(pid, self._machine.hierarchy()))
+
+    def fold(self, stacks: Sequence[StackKey], frames: Callable[[int], Frames | None]) -> list[str]:
+        """Folded text of each stack: see `Env.fold`."""
+        folded, numbers = self._machine.stacks.fold(stacks, frames)
+        self.lose("addresses shown as numbers: not named in time", numbers)
+        return folded
+
+    def leave_out(self, table: str, rows: int) -> None:
+        """Say that so many rows of a table went into its row of the others."""
+        if rows:
+            self.truncated[table] = rows
 
     def disk(self, dev: int) -> str:
         """Name of a block device from its number (`major << 20 | minor`)."""
@@ -59,28 +83,31 @@ class Interval:
         kept = entries.top(weight, limit or self._limit)
         meet = self._machine.identities.meet
         rows: list[Row] = []
-        for index in kept:
+        kept_columns = [list(map(column.__getitem__, kept)) for column in columns]
+        for index, values in zip(kept, zip(*kept_columns)):
             entry = entries.key(index)
             cgroup = meet(entry[0], entries.who(index)) if layout.who else 0
-            rows.append((*key(entry, cgroup), *[column[index] for column in columns]))
+            rows.append(key(entry, cgroup) + values)
         folded = len(entries) - len(kept)
         if folded:
             self.truncated[table] = folded
             keys = (None,) * (len(rows[0]) - len(columns)) if rows else ()
-            rows.append((*keys, *_others(columns, kept, layout.maxima)))
+            others = [
+                _others_maximum(column, kept)
+                if position in layout.maxima
+                else sum(column) - sum(kept_columns[position])
+                for position, column in enumerate(columns)
+            ]
+            rows.append((*keys, *others))
         return rows
 
 
-def _others(columns: list[list[int]], kept: list[int], maxima: tuple[int, ...]) -> list[int]:
-    """What the rows that were left out come to."""
-    values = []
-    for position, column in enumerate(columns):
-        if position in maxima:
-            left = set(range(len(column))).difference(kept)
-            values.append(max(column[index] for index in left))
-        else:
-            values.append(sum(column) - sum(column[index] for index in kept))
-    return values
+def _others_maximum(column: list[int], kept: list[int]) -> int:
+    """The largest value of the rows that were left out."""
+    others = column.copy()
+    for index in kept:
+        others[index] = 0
+    return max(others)
 
 
 class Machine:
@@ -88,11 +115,19 @@ class Machine:
 
     def __init__(self, identities: Identities) -> None:
         self.identities = identities
+        self.stacks = Stacks()
         self._disks: dict[int, str] = {}
+        self._hierarchy: cgroups.Hierarchy | None = None
 
     def cpus(self) -> tuple[int, ...]:
         """The CPUs that are online now."""
         return cpu_list(Path("/sys/devices/system/cpu/online").read_text())
+
+    def hierarchy(self) -> cgroups.Hierarchy | None:
+        """The cgroup tree that processes are sorted into here."""
+        if not self._hierarchy:
+            self._hierarchy = cgroups.hierarchy()
+        return self._hierarchy
 
     def disk(self, dev: int) -> str:
         """Name of a block device; `major:minor` where it has gone before it was asked for."""

