@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ebpftop.views import format as fmt
 from ebpftop.views.table import Shape, Shown
-from ebpftop.views.window import NS_PER_S, selector
+from ebpftop.views.window import NS_PER_S, process, selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,9 +79,13 @@ def columns(info: ProbeInfo, view: View) -> tuple[Shown, ...]:
 
 
 def build(
-    info: ProbeInfo, view: View, samples: Sequence[Sample], match: Mapping[str, Any]
+    info: ProbeInfo,
+    view: View,
+    samples: Sequence[Sample],
+    match: Mapping[str, Any],
+    names: Mapping[int, str] | None = None,
 ) -> Chart:
-    """A chart of samples; `match` restricts the rows.
+    """A chart of samples; `match` restricts the rows, `names` are commands by process id.
 
     All lines share one axis, so only columns of the kind of the first are drawn. With `by`, the
     lines are the first column's, of the values that add up to most; the rest is one line.
@@ -92,7 +96,9 @@ def build(
     select = selector(table, match)
     rows = [select(sample.tables.get(table.name, ())) for sample in samples]
     if view.by:
-        lines = _lines_by(first, table.index(view.by), rows, samples)
+        parts = _parts(rows, table.index(view.by))
+        pids = names or {} if view.by == "pid" else None
+        lines = _lines_by(first, parts, samples, pids)
     else:
         alike = [column for column in figures if column.kind == first.kind][:LINES]
         lines = [_line(column, fmt.label(column.column.title), rows, samples) for column in alike]
@@ -164,31 +170,56 @@ def time_ticks(span_s: float, steps: int) -> list[tuple[float, str]]:
     """Positions and labels on an axis of so many seconds that ends now, the newest first."""
     step = next((s for s in TIME_STEPS if span_s / s <= max(steps, 1)), TIME_STEPS[-1])
     marks = [(0.0, "now")]
-    marks += [(-float(age), f"-{_age(age)}") for age in range(step, int(span_s) + 1, step)]
+    marks += [(-float(age), time_label(age)) for age in range(step, int(span_s) + 1, step)]
     return marks
 
 
-def _lines_by(
-    shown: Shown, by: int, rows: Sequence[Sequence[Row]], samples: Sequence[Sample]
-) -> list[Line]:
+def time_label(seconds: int) -> str:
+    """How long ago, for an axis: `-45s`, `-2m`, `-1m30s`, `-2h`."""
+    if seconds < 60:
+        return f"-{seconds}s"
+    if seconds < 3600 or seconds % 3600:
+        return f"-{seconds // 60}m" + (f"{seconds % 60:02}s" if seconds % 60 else "")
+    return f"-{seconds // 3600}h"
+
+
+def _parts(rows: Sequence[Sequence[Row]], by: int) -> list[dict[Any, list[Row]]]:
+    """The rows of each sample by the value of a column."""
     parts: list[dict[Any, list[Row]]] = []
-    totals: dict[Any, float] = {}
     for some in rows:
-        groups: dict[Any, list[Row]] = {}
+        parts.append({})
         for row in some:
-            groups.setdefault(row[by], []).append(row)
-        for name, group in groups.items():
-            totals[name] = totals.get(name, 0) + (value(shown, group, NS_PER_S) or 0)
-        parts.append(groups)
-    known = [name for name in totals if name is not None]
-    largest = sorted(known, key=lambda name: (-totals[name], str(name)))
+            parts[-1].setdefault(row[by], []).append(row)
+    return parts
+
+
+def _lines_by(
+    shown: Shown,
+    parts: Sequence[Mapping[Any, list[Row]]],
+    samples: Sequence[Sample],
+    pids: Mapping[int, str] | None,
+) -> list[Line]:
+    totals: dict[Any, float] = {}
+    for part in parts:
+        for key, rows in part.items():
+            totals[key] = totals.get(key, 0) + (value(shown, rows, NS_PER_S) or 0)
+    known = [key for key in totals if key is not None]
+    largest = sorted(known, key=lambda key: (-totals[key], str(key)))
     named = largest if len(totals) <= LINES else largest[: LINES - 1]
     lines = [
-        _line(shown, fmt.label(name), [part.get(name, ()) for part in parts], samples)
-        for name in named
+        _line(
+            shown,
+            fmt.label(key) if pids is None else process(key, pids),
+            [part.get(key, ()) for part in parts],
+            samples,
+        )
+        for key in named
     ]
     if len(named) < len(totals):
-        rest = [[row for row in some if row[by] not in named] for some in rows]
+        rest = [
+            [row for key, rows in part.items() if key not in named for row in rows]
+            for part in parts
+        ]
         lines.append(_line(shown, OTHERS, rest, samples))
     return lines
 
@@ -216,11 +247,3 @@ def _gaps(samples: Sequence[Sample]) -> Iterable[int]:
         if before and sample.mono_ns - before > GAP * sample.dt_ns:
             yield position
         before = sample.mono_ns
-
-
-def _age(seconds: int) -> str:
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600 or seconds % 3600:
-        return f"{seconds // 60}m" + (f"{seconds % 60:02}s" if seconds % 60 else "")
-    return f"{seconds // 3600}h"

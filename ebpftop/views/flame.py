@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from ebpftop.views import format as fmt
-from ebpftop.views.window import NS_PER_S, covered_ns, process, recent, selector
+from ebpftop.views.window import NS_PER_S, lasted, process, recent, selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -190,9 +190,9 @@ class Window:
                 self.tree.remove(*stack)
 
     @property
-    def covered_ns(self) -> int:
-        """The time measured by the samples in the tree."""
-        return covered_ns(sample for sample, _ in self._samples)
+    def lasted(self) -> str:
+        """How much time the samples in the tree cover."""
+        return lasted(sample for sample, _ in self._samples)
 
     def _continues(self, samples: Sequence[Sample]) -> bool:
         """Whether the newest sample in the tree is among those given, or the tree is empty."""

@@ -1,0 +1,337 @@
+"""Where time goes, as an icicle: callers on top, what they called below, as wide as its time.
+
+Arrows move, Enter or a second click zooms, Esc goes back. The line at the bottom tells all about
+the frame that is selected or pointed at.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.actions import SkipAction
+from textual.binding import Binding
+from textual.strip import Strip
+
+from ebpftop.ui.widgets.drawing import SEPARATOR, Drawing, mixed
+from ebpftop.views import flame
+from ebpftop.views import format as fmt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from textual.events import Click, Leave, MouseMove, MouseScrollDown, MouseScrollUp
+
+    from ebpftop.model import ProbeInfo, View
+    from ebpftop.views.flame import Box, Direction, Node, Path, Search, Weight
+
+EDGE = "▏"
+# A name cut to fewer cells says nothing.
+NAME_CELLS = 4
+# Neighbours of one kind differ in shade, by their names.
+SHADES, SHADE_STEP = 5, 0.08
+FADED = 0.62
+ABOVE_ZOOM = 2
+ABOUT_LINES = 1
+WEIGHTS: dict[Weight, Weight] = {"both": "blocked", "blocked": "waiting", "waiting": "both"}
+WEIGHT_TITLES = {
+    "both": "blocked and waiting",
+    "blocked": "blocked",
+    "waiting": "waiting for a CPU",
+}
+
+
+class Flame(Drawing, can_focus=True):
+    """The stacks of the last seconds.
+
+    Attributes:
+        window: the stacks; its `weight`, `merge` and `seconds` may be set, then `refresh_stacks`.
+        zoom, selected: paths of names below the root, kept whatever the next samples hold.
+    """
+
+    BINDINGS = [
+        Binding("up", "move('up')", "Caller", show=False),
+        Binding("down", "move('down')", "Largest callee", show=False),
+        Binding("left", "move('left')", "Frame to the left", show=False),
+        Binding("right", "move('right')", "Frame to the right", show=False),
+        Binding("enter", "zoom", "Zoom in", show=False),
+        Binding("escape,backspace,u", "unzoom", "Zoom out", show=False),
+        Binding("w", "weight", "Blocked, waiting, or both", show=False),
+        Binding("m", "merge", "Processes of one name as one", show=False),
+    ]
+    DEFAULT_CSS = """
+    Flame {
+        & > .flame--all { background: $panel; color: $foreground; }
+        & > .flame--process { background: $series-1; color: $flame-text; }
+        & > .flame--user { background: $flame-user; color: $flame-text; }
+        & > .flame--kernel { background: $flame-kernel; color: $flame-text; }
+        & > .flame--narrow { background: $panel; color: $dim; }
+        & > .flame--faded { color: $foreground; }
+        & > .flame--match { background: $series-4; color: $flame-text; text-style: bold; }
+        & > .flame--selected { background: $name; color: $background; text-style: bold; }
+        & > .flame--name { color: $name; text-style: bold; }
+        & > .flame--share { color: $series-4; }
+    }
+    """
+    COMPONENT_CLASSES = {
+        "flame--all",
+        "flame--process",
+        "flame--user",
+        "flame--kernel",
+        "flame--narrow",
+        "flame--faded",
+        "flame--match",
+        "flame--selected",
+        "flame--name",
+        "flame--share",
+    }
+
+    def __init__(self, info: ProbeInfo, view: View) -> None:
+        super().__init__(info, view)
+        self.window = flame.Window(info, view)
+        self.zoom: Path = ()
+        self.selected: Path = ()
+        self._search = flame.search(self.window.tree, "")
+        self._searched: tuple[object, ...] = ()
+        self._pointed: Node | None = None
+        self._top = 0
+        self._layout = flame.layout(self.window.tree.root, 0)
+        self._boxes: dict[tuple[str, int, bool], Style] = {}
+
+    # What it shows
+
+    @property
+    def search(self) -> Search:
+        """What is searched for, and how much of all time it is."""
+        return self._search
+
+    def set_search(self, text: str) -> None:
+        """Highlight the frames whose names hold a text; the empty text ends the search."""
+        self._search = flame.search(self.window.tree, text)
+        self._searched = (self.window.tree, self.window.tree.version)
+        self.redraw()
+
+    def refresh_stacks(self) -> None:
+        """Take up other settings of the window."""
+        self._update()
+
+    def prepare(self) -> None:
+        """Add what is new to the tree; zoom, selection and search stay."""
+        window = self.window
+        window.names = self.names
+        window.update(self.samples, self.match)
+        searched = (window.tree, window.tree.version)
+        if self._search.text and searched != self._searched:
+            self._search, self._searched = flame.search(window.tree, self._search.text), searched
+        self._pointed = None
+        after = (self.window.lasted,) if self.samples else ()
+        total = f"{fmt.ns(window.tree.root.total)} {WEIGHT_TITLES[window.weight]}"
+        self.head(total if self.samples else "", after=after)
+
+    def notify_style_update(self) -> None:
+        """Boxes follow the theme."""
+        self._boxes.clear()
+        super().notify_style_update()
+
+    # What the user does
+
+    def action_move(self, direction: Direction) -> None:
+        """Select the next frame in a direction."""
+        self._select(flame.move(self._layout, self._node(self.selected).path, direction))
+
+    def action_zoom(self) -> None:
+        """Give the selected frame the whole width."""
+        self.zoom = self._node(self.selected).path
+        self._top = max(0, len(self.zoom) - ABOVE_ZOOM)
+        self.redraw()
+
+    def action_unzoom(self) -> None:
+        """End the search, else go back to the whole."""
+        if self._search.text:
+            self.set_search("")
+        elif self.zoom:
+            self.zoom = ()
+            self._top = 0
+            self._show_selected()
+            self.redraw()
+        else:
+            raise SkipAction
+
+    def action_weight(self) -> None:
+        """Count time blocked, waiting for a CPU, or both."""
+        self.window.weight = WEIGHTS[self.window.weight]
+        self.refresh_stacks()
+
+    def action_merge(self) -> None:
+        """Show processes of one name as one, or each."""
+        self.window.merge = not self.window.merge
+        self.refresh_stacks()
+
+    def on_click(self, event: Click) -> None:
+        """Select what is clicked; zoom into it when it was selected already."""
+        box = self._box_at(event)
+        if box is None:
+            return
+        path = box.node.path
+        again = path == self._node(self.selected).path
+        self._select(path)
+        if again:
+            self.action_zoom()
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Tell about what is pointed at."""
+        box = self._box_at(event)
+        pointed = box.node if box else None
+        if pointed is not self._pointed:
+            self._pointed = pointed
+            self.redraw()
+
+    def on_leave(self, event: Leave) -> None:
+        """Tell about the selected frame again."""
+        del event
+        if self._pointed is not None:
+            self._pointed = None
+            self.redraw()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Show deeper frames."""
+        event.stop()
+        self._scroll(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Show frames further up."""
+        event.stop()
+        self._scroll(-1)
+
+    # Drawing
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        """The boxes of the rows in sight, and a line about one frame."""
+        root = self.window.tree.root
+        if not root.total or height <= ABOUT_LINES:
+            return self.empty(width, height)
+        self._layout = flame.layout(self._node(self.zoom), width)
+        lines = height - ABOUT_LINES
+        self._top = min(self._top, max(0, len(self._layout.rows) - lines))
+        rows = self._layout.rows[self._top : self._top + lines]
+        selected = self._node(self.selected)
+        strips = [self._row(row, self._top + y, selected, width) for y, row in enumerate(rows)]
+        strips += [Strip([])] * (lines - len(strips))
+        hidden = len(self._layout.rows) - self._top - len(rows)
+        return [*strips, self._about(self._pointed or selected, hidden, width)]
+
+    def _row(self, row: tuple[Box, ...], depth: int, selected: Node, width: int) -> Strip:
+        segments: list[Segment] = []
+        end = 0
+        above = depth < len(self._layout.zoom.path)
+        for box in row:
+            if box.x > end:
+                segments.append(Segment(" " * (box.x - end), self.style()))
+            end = box.x + box.width
+            segments.append(Segment(*self._box(box, depth, selected, above)))
+        segments.append(Segment(" " * (width - end), self.style()))
+        return Strip(segments, width)
+
+    def _box(self, box: Box, depth: int, selected: Node, above: bool) -> tuple[str, Style]:
+        """Text and style of a box."""
+        node = box.node
+        if box.merged:
+            text = f"{fmt.count(box.merged)} narrow"
+            return _labelled(text, box.width), self.style("flame--narrow")
+        text = _labelled(self._title(node), box.width)
+        if node is selected and depth:
+            return text, self.style("flame--selected")
+        if node.name in self._search.names:
+            return text, self.style("flame--match")
+        kind = ("all", "process")[depth] if depth < 2 else "kernel" if node.kernel else "user"
+        return text, self._boxed(kind, _shade(node.name), above or bool(self._search.text))
+
+    def _boxed(self, kind: str, shade: int, faded: bool) -> Style:
+        style = self._boxes.get((kind, shade, faded))
+        if style is None:
+            styles = self.get_component_styles(f"flame--{kind}")
+            ground = self.background_colors[1]
+            text = styles.color
+            # Away from the text, so that it stays legible on every shade.
+            away = max(ground, self.styles.color, key=lambda c: abs(c.brightness - text.brightness))
+            color = mixed(styles.background, away, shade * SHADE_STEP)
+            if faded:
+                color = mixed(color, ground, FADED)
+                text = self.get_component_styles("flame--faded").color
+            style = Style(color=text.rich_color, bgcolor=color.rich_color)
+            self._boxes[kind, shade, faded] = style
+        return style
+
+    def _title(self, node: Node) -> str:
+        return "all" if node.parent is None else _plain(node.name)
+
+    def _about(self, node: Node, hidden: int, width: int) -> Strip:
+        """Name, times and share of a frame; what the search found; how many rows are below."""
+        root = self.window.tree.root
+        figures = SEPARATOR + flame.figures(node, root)
+        if node.kernel:
+            figures = f"{SEPARATOR}kernel{figures}"
+        right = "".join(self._found(root)) + (f" ↓{hidden}" if hidden else "")
+        room = max(0, width - fmt.width(right))
+        name = fmt.cut(self._title(node), max(NAME_CELLS, room - fmt.width(figures)))
+        figures = fmt.fit(figures, max(0, room - fmt.width(name)))
+        return self.line(
+            ((name, "flame--name"), (figures, "drawing--dim"), (right, "flame--share"))
+        ).crop(0, width)
+
+    def _found(self, root: Node) -> Iterator[str]:
+        search = self._search
+        if search.text:
+            share = fmt.ratio(search.weight / root.total)
+            frames = f"{fmt.count(search.frames)} frame{'s' * (search.frames != 1)}"
+            yield f" “{fmt.cut(fmt.clean(search.text), 20)}” {share} in {frames}"
+
+    # Where things are
+
+    def _node(self, path: Path) -> Node:
+        return self.window.tree.find(path)
+
+    def _select(self, path: Path) -> None:
+        self.selected = path
+        self._show_selected()
+        self.redraw()
+
+    def _show_selected(self) -> None:
+        depth, lines = len(self._node(self.selected).path), self.size.height - ABOUT_LINES
+        self._top = max(0, min(self._top, depth), depth - lines + 1)
+
+    def _scroll(self, step: int) -> None:
+        lines = self.size.height - ABOUT_LINES
+        top = max(0, min(self._top + step, len(self._layout.rows) - lines))
+        if top != self._top:
+            self._top = top
+            self.redraw()
+
+    def _box_at(self, event: Click | MouseMove) -> Box | None:
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y >= self.size.height - ABOUT_LINES:
+            return None
+        depth = self._top + offset.y
+        row = self._layout.rows[depth] if depth < len(self._layout.rows) else ()
+        under = (box for box in row if box.x <= offset.x < box.x + box.width)
+        return next((box for box in under if not box.merged), None)
+
+
+def _labelled(text: str, width: int) -> str:
+    """What a box says in so many cells."""
+    room = width - len(EDGE)
+    return EDGE + (fmt.fit(text, room) if room >= NAME_CELLS - 1 else " " * room)
+
+
+@lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    return fmt.clean(name.removesuffix(flame.KERNEL))
+
+
+@lru_cache(maxsize=4096)
+def _shade(name: str) -> int:
+    """The shade of a frame: the same for a name in every run."""
+    return crc32(name.encode("utf-8", "surrogatepass")) % SHADES
