@@ -1,0 +1,303 @@
+"""Run queues against loads of known length, and waits against the scheduler's own account."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.bpf
+
+SECOND = 10**9
+# A CPU counts as left to the load while the load's own account says that it had so much of it.
+ALONE = 0.99
+WINDOWS = 4
+ATTEMPTS = 40
+
+# Every load ends by itself, should the test be killed.
+BURN = "import signal; signal.alarm(60)\nwhile True: pass"
+DOZE = """
+import signal, time
+signal.alarm(60)
+while True:
+    for _ in range(60000): pass
+    time.sleep(0.005)
+"""
+# Sleeps and works by turns, until it has done so often enough.
+WORK = """
+import sys, time
+for _ in range(60):
+    time.sleep(0.002)
+    until = time.monotonic() + 0.005
+    while time.monotonic() < until: pass
+until = time.monotonic() + 0.7
+while time.monotonic() < until: pass
+print("done", flush=True)
+sys.stdin.read()
+"""
+HOG_S = 0.6
+HOG = f"""
+import os, sys, time
+try:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+except PermissionError as error:
+    sys.exit(f"no real-time scheduling here: {{error}}")
+begin = time.monotonic_ns()
+while time.monotonic_ns() < begin + {int(HOG_S * SECOND)}: pass
+end = time.monotonic_ns()
+os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+print(begin, end)
+"""
+
+
+@contextmanager
+def load(cpu, *codes, sessions=False):
+    """Python processes pinned to one CPU; with `sessions` each in an autogroup of its own."""
+    pin = f"import os; os.sched_setaffinity(0, {{{cpu}}})\n"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", pin + code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=sessions,
+        )
+        for code in codes
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def account(processes):
+    """Time on a CPU and time waiting for one, added up (scheduler/sched-stats.rst)."""
+    run_ns, wait_ns = 0, 0
+    for process in processes:
+        ran, waited, _ = map(int, Path(f"/proc/{process.pid}/schedstat").read_text().split())
+        run_ns, wait_ns = run_ns + ran, wait_ns + waited
+    return run_ns, wait_ns
+
+
+def idle_s(cpu):
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{cpu} "):
+            fields = [int(field) for field in line.split()[1:]]
+            return (fields[3] + fields[4]) / os.sysconf("SC_CLK_TCK")
+    raise AssertionError(f"no CPU {cpu}")
+
+
+@pytest.fixture
+def cpu():
+    """The CPU that is idle most."""
+    before = {cpu: idle_s(cpu) for cpu in os.sched_getaffinity(0)}
+    time.sleep(0.5)
+    return max(before, key=lambda cpu: idle_s(cpu) - before[cpu])
+
+
+@pytest.fixture(scope="module")
+def session(collect_for_all):
+    return collect_for_all("runqlen", interval_s=0.5)
+
+
+def rows_of(sample, session, table):
+    info = next(probe for probe in session.records[0].probes if probe.name == "runqlen")
+    names = [column.name for column in info.table(table).columns]
+    return [dict(zip(names, row)) for row in sample.tables[table]]
+
+
+def lengths(session, samples, cpu):
+    """How often each length was seen on a CPU."""
+    hits = Counter()
+    for sample in samples:
+        for row in rows_of(sample, session, "queues"):
+            if row["cpu"] == cpu:
+                hits[row["length"]] += row["hits"]
+    return hits
+
+
+def mean(hits):
+    return sum(length * number for length, number in hits.items()) / hits.total()
+
+
+def undisturbed(session, processes, expected_share=1.0):
+    """Samples in which a load had its CPU to itself, and what its own account says of each.
+
+    Other things run on this machine. Which samples are taken is decided by the account that the
+    scheduler keeps of the processes, not by what the probe says.
+    """
+    session.settle("runqlen")
+    found, accounts = [], []
+    for _ in range(ATTEMPTS):
+        seen = len(session.samples("runqlen"))
+        session.wait_for(lambda seen=seen: len(session.samples("runqlen")) > seen)
+        before, before_ns = account(processes), time.monotonic_ns()
+        session.wait_for(lambda seen=seen: len(session.samples("runqlen")) > seen + 1)
+        after, dt_ns = account(processes), time.monotonic_ns() - before_ns
+        run, wait = ((after[i] - before[i]) / dt_ns for i in (0, 1))
+        if run >= ALONE * expected_share:
+            found.append(session.samples("runqlen")[seen + 1])
+            accounts.append((run, wait))
+        if len(found) == WINDOWS:
+            return found, accounts
+    pytest.skip(f"others kept the CPU from the load in {ATTEMPTS} samples of half a second")
+
+
+@pytest.mark.parametrize("sessions", [False, True], ids=["one session", "a session each"])
+@pytest.mark.parametrize("burners", [1, 3])
+def test_length_is_the_number_of_threads_that_run_or_wait(session, cpu, burners, sessions):
+    with load(cpu, *[BURN] * burners, sessions=sessions) as processes:
+        samples, _ = undisturbed(session, processes)
+    hits = lengths(session, samples, cpu)
+    queued = Counter({length - 1: number for length, number in hits.items() if length})
+    print(f"{burners} burners: length {mean(hits):.3f}, {dict(sorted(hits.items()))}")
+    assert hits.most_common(1)[0][0] == burners
+    assert mean(hits) == pytest.approx(burners, rel=0.02)
+    assert mean(queued) == pytest.approx(burners - 1, abs=0.02 * burners)
+
+
+def test_samples_of_a_cpu_come_to_99_a_second(session, cpu):
+    session.settle("runqlen", 4)
+    samples = session.samples("runqlen")[-4:]
+    seconds = sum(sample.dt_ns for sample in samples) / SECOND
+    # Those that fall on a thread of PID 1 do not come on this machine (PROBES.md).
+    missing = sum(
+        sample.lost.get("samples of busy CPUs that did not come", 0) for sample in samples
+    )
+    total = lengths(session, samples, cpu).total()
+    assert 99 * seconds - 3 - missing <= total <= 99 * seconds + 3
+
+
+def test_an_idle_cpu_shows_length_0(session, cpu):
+    session.settle("runqlen")
+    before, before_ns = idle_s(cpu), time.monotonic_ns()
+    seen = len(session.samples("runqlen"))
+    session.settle("runqlen", 5)
+    idle = (idle_s(cpu) - before) * SECOND / (time.monotonic_ns() - before_ns)
+    hits = lengths(session, session.samples("runqlen")[seen:], cpu)
+    print(f"idle {hits[0] / hits.total():.3f}, /proc/stat {idle:.3f}")
+    assert hits[0] / hits.total() == pytest.approx(idle, abs=0.05)
+
+
+def test_sleepers_that_are_still_queued_do_not_count(session, cpu):
+    """Delayed dequeue, since 6.12: `rq.nr_running` itself is a third too high with this load."""
+    with load(cpu, *[DOZE] * 4, BURN) as processes:
+        samples, accounts = undisturbed(session, processes)
+    wanted = sum(run + wait for run, wait in accounts) / len(accounts)
+    hits = lengths(session, samples, cpu)
+    print(f"length {mean(hits):.3f}, schedstat {wanted:.3f}, {dict(sorted(hits.items()))}")
+    assert mean(hits) == pytest.approx(wanted, rel=0.1)
+
+
+def test_who_is_on_the_cpu_is_named(session, cpu):
+    with load(cpu, BURN) as processes:
+        samples, _ = undisturbed(session, processes)
+    on_cpu = Counter()
+    for sample in samples:
+        for row in rows_of(sample, session, "oncpu"):
+            if row["cpu"] == cpu:
+                on_cpu[row["pid"]] += row["hits"]
+    (pid,) = (process.pid for process in processes)
+    assert on_cpu[pid] == pytest.approx(on_cpu.total(), rel=0.02)
+    assert on_cpu[0] == 0
+    assert session.processes(pid)[0].comm.startswith("python")
+
+
+def test_waits_add_up_to_the_schedulers_run_delay(session, cpu):
+    with load(cpu, BURN, BURN) as _, load(cpu, WORK) as (worker,):
+        assert worker.stdout.readline() == "done\n"
+        while Path(f"/proc/{worker.pid}/stat").read_text().split(") ")[1][0] != "S":
+            time.sleep(0.01)
+        run_delay_ns = account([worker])[1]
+        session.settle("runqlen")
+    delays = [r for r in session.rows("runqlen", "delays") if r["pid"] == worker.pid]
+    waits = [r for r in session.rows("runqlen", "waits") if r["pid"] == worker.pid]
+    total_ns = sum(row["wait_ns"] for row in delays)
+    print(f"waited {total_ns / 1e6:.3f} ms, run_delay {run_delay_ns / 1e6:.3f} ms")
+    assert total_ns == pytest.approx(run_delay_ns, rel=0.005)
+    assert sum(row["ended_ns"] for row in delays) == total_ns
+    assert sum(row["wait_ns"] for row in waits) == total_ns
+    assert sum(row["count"] for row in waits) == sum(row["count"] for row in delays)
+    assert all(
+        2 ** row["slot"] * row["count"] <= row["wait_ns"] < 2 ** (row["slot"] + 1) * row["count"]
+        for row in waits
+    )
+
+
+class Starved:
+    """A burner that a real-time process keeps from its CPU; samples from while it does."""
+
+    def __init__(self, session, cpu):
+        self.session, self.cpu = session, cpu
+        with load(cpu, BURN) as (burner,):
+            session.settle("runqlen")
+            with load(cpu, HOG) as (hog,):
+                said, refused = hog.communicate()
+            if hog.returncode:
+                pytest.skip(refused.strip().splitlines()[-1])
+            session.settle("runqlen")
+        self.burner, self.hog = burner.pid, hog.pid
+        begin, end = map(int, said.split())
+        self.samples = [
+            sample
+            for sample in session.samples("runqlen")
+            if begin < sample.mono_ns - sample.dt_ns and sample.mono_ns < end
+        ]
+        assert self.samples
+
+    def rows(self, table):
+        return [rows_of(sample, self.session, table) for sample in self.samples]
+
+
+@pytest.fixture(scope="module")
+def starved(collect_for_all):
+    return Starved(collect_for_all("runqlen", interval_s=0.1), max(os.sched_getaffinity(0)))
+
+
+def test_a_real_time_thread_counts(starved):
+    hits = lengths(starved.session, starved.samples, starved.cpu)
+    print(dict(sorted(hits.items())))
+    # What else is bound to this CPU waits there too.
+    assert min(hits) == 2
+    on_cpu = Counter()
+    for rows in starved.rows("oncpu"):
+        on_cpu.update({row["pid"]: row["hits"] for row in rows if row["cpu"] == starved.cpu})
+    assert set(on_cpu) == {starved.hog}
+
+
+def test_who_starves_waits_all_of_every_interval(starved):
+    for sample, rows in zip(starved.samples, starved.rows("delays")):
+        (row,) = (row for row in rows if row["pid"] == starved.burner)
+        assert row["count"] == 0
+        assert row["wait_ns"] == pytest.approx(sample.dt_ns, rel=0.02)
+        assert row["max_ns"] > row["wait_ns"]
+
+
+def test_who_starves_is_not_charged_again_when_it_runs(starved):
+    rows = [r for r in starved.session.rows("runqlen", "delays") if r["pid"] == starved.burner]
+    charged, ended = (sum(row[name] for row in rows) for name in ("wait_ns", "ended_ns"))
+    assert ended > HOG_S * SECOND * 0.9
+    # It was killed while it waited, or ran, after its last sample: one slice at most.
+    assert charged == pytest.approx(ended, rel=0.02)
+
+
+def test_who_starves_since_before_the_start_is_seen(collect, cpu):
+    """Under others of normal weight, SCHED_IDLE has its turn every few seconds at most."""
+    idle = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+    with load(cpu, *[BURN] * 2), load(cpu, idle + BURN) as (starving,):
+        time.sleep(0.5)
+        session = collect("runqlen", interval_s=0.3)
+        session.settle("runqlen", 2)
+    for sample in session.samples("runqlen"):
+        (row,) = (r for r in rows_of(sample, session, "delays") if r["pid"] == starving.pid)
+        assert row["wait_ns"] + row["oncpu_ns"] == pytest.approx(sample.dt_ns, rel=0.1)
+        assert row["wait_ns"] > row["oncpu_ns"]
