@@ -166,8 +166,14 @@ class Entries(Protocol):
     def key(self, index: int) -> tuple[Any, ...]:
         """The key of one entry."""
 
+    def values(self, index: int) -> tuple[int, ...]:
+        """The values of one entry, tail left out."""
+
     def column(self, position: int) -> list[int]:
         """One value of every entry."""
+
+    def total(self, position: int) -> int:
+        """One value of every entry, added up."""
 
     def tail(self, index: int) -> tuple[Any, ...]:
         """What follows the values of one entry."""

@@ -11,7 +11,7 @@ from ebpftop.collector.identity import who_is
 from ebpftop.collector.stacks import Stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ebpftop.collector.identity import Identities
     from ebpftop.model import Row
@@ -78,36 +78,36 @@ class Interval:
         """One row per entry, heaviest kept and the rest added up: see `Env.rows`."""
         if not len(entries):
             return []
-        layout = entries.layout
-        columns = [entries.column(position) for position in range(layout.values)]
         kept = entries.top(weight, limit or self._limit)
-        meet = self._machine.identities.meet
-        rows: list[Row] = []
-        kept_columns = [list(map(column.__getitem__, kept)) for column in columns]
-        for index, values in zip(kept, zip(*kept_columns)):
-            entry = entries.key(index)
-            cgroup = meet(entry[0], entries.who(index)) if layout.who else 0
-            rows.append(key(entry, cgroup) + values)
+        meet = self._machine.identities.meet if entries.layout.who else _nobody
+        values = list(map(entries.values, kept))
+        rows: list[Row] = [
+            key(entry, meet(entry[0], who)) + of_entry
+            for entry, who, of_entry in zip(map(entries.key, kept), map(entries.who, kept), values)
+        ]
         folded = len(entries) - len(kept)
         if folded:
             self.truncated[table] = folded
-            keys = (None,) * (len(rows[0]) - len(columns)) if rows else ()
-            others = [
-                _others_maximum(column, kept)
-                if position in layout.maxima
-                else sum(column) - sum(kept_columns[position])
-                for position, column in enumerate(columns)
-            ]
-            rows.append((*keys, *others))
+            keys = (None,) * (len(rows[0]) - entries.layout.values) if rows else ()
+            rows.append((*keys, *_others(entries, kept, values)))
         return rows
 
 
-def _others_maximum(column: list[int], kept: list[int]) -> int:
-    """The largest value of the rows that were left out."""
-    others = column.copy()
-    for index in kept:
-        others[index] = 0
-    return max(others)
+def _nobody(_pid: int, _who: bytes) -> int:
+    """The cgroup where the map does not say whose entry it is."""
+    return 0
+
+
+def _others(entries: Entries, kept: list[int], values: list[tuple[int, ...]]) -> Iterator[int]:
+    """What the entries that are not kept come to, given the values of those that are."""
+    for position, of_kept in enumerate(zip(*values)):
+        if position in entries.layout.maxima:
+            column = entries.column(position)
+            for index in kept:
+                column[index] = 0
+            yield max(column)
+        else:
+            yield entries.total(position) - sum(of_kept)
 
 
 class Machine:

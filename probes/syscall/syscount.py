@@ -141,7 +141,7 @@ class Syscount(Probe):
         return {
             "calls": [(*row[:-1], 0) if returns_to_signal(row[2]) else row for row in rows],
             "errors": [row for row in errors if not returns_to_signal(row[1])],
-            "latency": list(slots_of(calls)),
+            "latency": list(slots_of(calls, env)),
             "inflight": list(in_flight(maps["threads"], env)),
         }
 
@@ -160,7 +160,7 @@ def returns_to_signal(name: str | None) -> bool:
     return name is not None and name.partition("/")[0] in ("rt_sigreturn", "sigreturn")
 
 
-def slots_of(calls: Entries) -> Iterator[Row]:
+def slots_of(calls: Entries, env: Env) -> Iterator[Row]:
     """Histograms of the most frequent calls, and one of all others together."""
     kept = calls.top((COUNT,), LATENCY_CALLS)
     for index in kept:
@@ -169,6 +169,7 @@ def slots_of(calls: Entries) -> Iterator[Row]:
             if number:
                 yield process, name_of(call), slot, number
     others = set(range(len(calls))).difference(kept)
+    env.leave_out("latency", len(others))
     for slot, numbers in enumerate(zip(*map(calls.tail, others))):
         if any(numbers):
             yield None, None, slot, sum(numbers)

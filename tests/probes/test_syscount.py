@@ -85,6 +85,7 @@ def test_histograms_of_rare_calls_are_added_up(read, nr):
     others = [(row["slot"], row["count"]) for row in rows if row["pid"] is None]
     assert others == [(4, 10), (5, 10)]
     assert sum(row["count"] for row in rows) == 500 * 9 + 10 * 2
+    assert read.interval.truncated["latency"] == 10
 
 
 def threads(nr, *ages_ns):
