@@ -12,6 +12,7 @@ What the C file is given, all as `-D` flags:
     HAVE_<ABILITY>          1 for what the kernel can do and common.h knows how to use
     ARG_<program>_<name>    position of a named argument of that program's hook
     LOST_<NAME>             index of a reason in the map `lost` (`Probe.lost`)
+    PAGE_SHIFT              a page of memory has 1 << PAGE_SHIFT bytes
 """
 
 from __future__ import annotations
@@ -318,6 +319,7 @@ class Probe(ABC):
         """`name` and `area` come from the file's path."""
         self.name = name
         self.area = area
+        self.begin()
 
     def begin(self) -> None:  # noqa: B027
         """Forget earlier runs: called when the programs have just been attached."""

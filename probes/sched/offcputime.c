@@ -149,7 +149,10 @@ static inline void leave(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 pid, 
     lost.atomic_increment(LOST_THREADS);
     return;
   }
-  if (thread->start_ns) lost.atomic_increment(LOST_RETURNS);
+  if (thread->start_ns) {  // its return was not seen, but perhaps that it was woken
+    lost.atomic_increment(LOST_RETURNS);
+    if (thread->wake_ns) charge(thread, tid, thread->wake_ns);
+  }
   if (now - thread->who_ns > WHO_VALID_NS) {  // it may have changed its name or its cgroup
     fill_who(&thread->who, task);
     thread->who_ns = now;

@@ -37,10 +37,13 @@ KERNEL_FRAMES, USER_FRAMES, STACK_FRAMES = 48, 64, 80  # as in offcputime.c
 STACKS_HELD = 12_000  # of the 16384 that the map has room for
 ASLEEP, GONE = "SDTtI", "ZX"  # states of threads in /proc
 BLOCKED, WAITING, COUNT, LONGEST = range(4)
+NOTHING = (0, 0, 0, 0)
 
 FORGOTTEN_PER_READ = 2000
 # Process, thread, stack id.
 Key = tuple[int, int, int]
+# Blocked, waiting, count, longest.
+Times = tuple[int, int, int, int]
 # When a thread left the CPU, and when it was woken (0: not yet).
 Away = tuple[int, int]
 
@@ -127,7 +130,7 @@ class Offcputime(Probe):
     def begin(self) -> None:
         """Forget earlier runs."""
         self._reads = 0
-        self._ledger = Ledger()
+        self._blocked, self._waiting = Ledger(), Ledger()
         self._early = Early()
         self._last_use: dict[int, int] = {}
 
@@ -148,12 +151,31 @@ class Offcputime(Probe):
             if who_ns >= fresh.get(process, 0):
                 owners[process], fresh[process] = threads.who(index), who_ns
         self._early.add(maps["threads"], threads, env, away, owners)
-        times = self._ledger.settle({each: [*values] for each, values in ended}, away, env.now_ns)
+        times = self._times(ended, away, env.now_ns)
         self._forget_stacks(times, maps["stacks"])
         return {"stacks": self._rows(times, owners, maps["stacks"], env)}
 
+    def _times(self, ended: Entries, away: dict[Key, Away], now_ns: int) -> dict[Key, Times]:
+        """Times of the interval: of absences that ended, and of those that last."""
+        blocked, waiting, longest = {}, {}, {}
+        for each, (start_ns, wake_ns) in away.items():
+            if start_ns < now_ns:
+                woken_ns = max(start_ns, min(wake_ns or now_ns, now_ns))
+                blocked[each], waiting[each] = woken_ns - start_ns, now_ns - woken_ns
+                longest[each] = now_ns - start_ns
+        returned = dict(iter(ended))
+        blocked = self._blocked.settle({k: v[BLOCKED] for k, v in returned.items()}, blocked)
+        waiting = self._waiting.settle({k: v[WAITING] for k, v in returned.items()}, waiting)
+        times: dict[Key, Times] = {}
+        for each in blocked.keys() | waiting.keys():
+            *_, number, max_ns = returned.get(each, NOTHING)
+            time = blocked.get(each, 0), waiting.get(each, 0), number
+            if any(time):
+                times[each] = (*time, max(max_ns, longest.get(each, 0)))
+        return times
+
     def _rows(
-        self, times: dict[Key, list[int]], owners: dict[int, bytes], stacks: Map, env: Env
+        self, times: dict[Key, Times], owners: dict[int, bytes], stacks: Map, env: Env
     ) -> list[Row]:
         kept = nlargest(ROWS, times, key=lambda k: times[k][BLOCKED] + times[k][WAITING])
         cgroups = {
@@ -181,7 +203,7 @@ class Offcputime(Probe):
             rows.append((None, None, None, None, *map(sum, sums), max(longest)))
         return rows
 
-    def _forget_stacks(self, times: dict[Key, list[int]], stacks: Map) -> None:
+    def _forget_stacks(self, times: dict[Key, Times], stacks: Map) -> None:
         """Make room for new stacks where those long unused take it."""
         for _, _, stack in times:
             if stack & 1:
@@ -196,7 +218,7 @@ class Offcputime(Probe):
 
 
 class Ledger:
-    """What has been charged to threads that are away, ahead of the row that comes with their end.
+    """What has been charged to threads that are away, ahead of the row that comes when they return.
 
     A row holds the whole of a time away, from leaving the CPU to being back on it, but appears only
     then. Until then each interval is charged for its part, and the row, when it comes, only for
@@ -204,42 +226,26 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._ahead: dict[Key, tuple[int, int]] = {}
-        self._late: set[Key] = set()
+        self._ahead: dict[Key, int] = {}
+        self._late: dict[Key, int] = {}
 
-    def settle(
-        self, times: dict[Key, list[int]], away: dict[Key, Away], now_ns: int
-    ) -> dict[Key, list[int]]:
-        """Times of the interval, from those that ended and from who was away just after that."""
-        now_away: dict[Key, tuple[int, int]] = {}
-        for each, (start_ns, wake_ns) in away.items():
-            if start_ns < now_ns:
-                woken_ns = max(start_ns, min(wake_ns or now_ns, now_ns))
-                now_away[each] = (woken_ns - start_ns, now_ns - woken_ns)
-                time = times.setdefault(each, [0, 0, 0, 0])
-                time[LONGEST] = max(time[LONGEST], now_ns - start_ns)
+    def settle(self, returned: Mapping[Key, int], away: Mapping[Key, int]) -> dict[Key, int]:
+        """What the interval is charged, from rows, and from how long those now away have been."""
+        charged = dict(returned)
         before, self._ahead = self._ahead, {}
-        late, self._late = self._late, set()
-        for each in before.keys() | now_away.keys():
-            time = times.setdefault(each, [0, 0, 0, 0])
-            so_far = now_away.get(each, (0, 0))
-            owed = before.get(each, (0, 0))
-            ahead = (
-                max(owed[BLOCKED] - time[BLOCKED], so_far[BLOCKED]),
-                max(owed[WAITING] - time[WAITING], so_far[WAITING]),
-            )
-            time[BLOCKED] += ahead[BLOCKED] - owed[BLOCKED]
-            time[WAITING] += ahead[WAITING] - owed[WAITING]
-            if ahead != so_far:
-                # Back between the two reads, so its row comes with the next. If it does not come
-                # then it never will: the return was not seen.
-                if each in late:
-                    ahead = so_far
-                else:
-                    self._late.add(each)
-            if any(ahead):
+        late, self._late = self._late, {}
+        for each in before.keys() | away.keys():
+            owed, row, so_far = before.get(each, 0), returned.get(each, 0), away.get(each, 0)
+            ahead = max(owed - row, so_far)
+            charged[each] = ahead + row - owed
+            # More than the present time away: the thread returned between the two reads, and its
+            # row comes with the next. If it does not come then, the return was not seen.
+            ahead -= min(max(0, late.get(each, 0) - row), ahead - so_far)
+            if ahead > so_far:
+                self._late[each] = ahead - so_far
+            if ahead:
                 self._ahead[each] = ahead
-        return {each: time for each, time in times.items() if any(time[:LONGEST])}
+        return charged
 
 
 class Early:

@@ -20,6 +20,7 @@ class MadeMap:
     def __init__(self, layout, entries, who=NAMELESS):
         self._layout, self._entries, self._who = layout, list(entries), who
         self.deleted: list[tuple[int, ...]] = []
+        self.added: list[tuple[tuple[int, ...], bytes, tuple[int, ...]]] = []
 
     def peek(self):
         layout = self._layout
@@ -40,6 +41,13 @@ class MadeMap:
     def delete(self, *key):
         self.deleted.append(key)
         return True
+
+    def get(self, *key):
+        return next((entry[1] for entry in self._entries if entry[0] == key), None)
+
+    def add(self, key, who, values):
+        self.added.append((key, who, values))
+        return self.get(*key) is None
 
 
 class Reader:

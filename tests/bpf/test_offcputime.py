@@ -1,0 +1,219 @@
+"""Off-CPU time against what the threads themselves and the scheduler say of it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.bpf
+
+SECOND = 1_000_000_000
+# Says that it is ready, waits for a line, works, says what it took (wall, run and queued time, as
+# in /proc/PID/schedstat), and waits for another line.
+FRAME = """
+import sys, time
+def scheduled():
+    return [int(n) for n in open("/proc/thread-self/schedstat").read().split()[:2]]
+def burn(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+print(flush=True)
+sys.stdin.readline()
+start, before = time.monotonic_ns(), scheduled()
+{work}
+wall, after = time.monotonic_ns() - start, scheduled()
+print(wall, *[a - b for a, b in zip(after, before)], flush=True)
+sys.stdin.readline()
+"""
+SLEEPS = "for _ in range(20): time.sleep(0.05)"
+BURNER = "while True: pass"
+
+
+@dataclass
+class Truth:
+    """What a load says of itself, in nanoseconds."""
+
+    wall: int
+    run: int
+    queued: int
+
+    @property
+    def blocked(self) -> int:
+        return self.wall - self.run - self.queued
+
+
+@pytest.fixture
+def spawn():
+    """Starts a Python program that ends with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(code: str, cpu: int | None = None) -> subprocess.Popen[str]:
+            pin = [] if cpu is None else ["taskset", "--cpu-list", str(cpu)]
+            process = subprocess.Popen(
+                [*pin, sys.executable, "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def run(session: Any, load: subprocess.Popen[str]) -> tuple[Truth, list[dict[str, Any]]]:
+    """Let a load do its work: what it says of it, and the rows of that time."""
+    assert load.stdin is not None
+    assert load.stdout is not None
+    load.stdout.readline()
+    session.settle("offcputime")
+    since = len(session.samples("offcputime"))
+    load.stdin.write("\n")
+    load.stdin.flush()
+    truth = Truth(*map(int, load.stdout.readline().split()))
+    session.settle("offcputime")
+    return truth, rows_of(session, load.pid, since)
+
+
+def rows_of(session: Any, tid: int, since: int = 0) -> list[dict[str, Any]]:
+    return [row for row in session.rows("offcputime", "stacks", since) if row["tid"] == tid]
+
+
+def total(rows: list[dict[str, Any]], column: str) -> int:
+    return sum(row[column] for row in rows)
+
+
+def sleeping(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if "nanosleep" in row["stack"]]
+
+
+def working(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the work itself: not of waiting for the lines before and after it."""
+    return [row for row in rows if "pipe_read" not in row["stack"]]
+
+
+def test_sleeps_are_blocked_time(collect, spawn):
+    session = collect("offcputime")
+    load = spawn(FRAME.format(work=SLEEPS))
+    truth, rows = run(session, load)
+    rows = sleeping(rows)
+    assert total(rows, "blocked_ns") == pytest.approx(truth.blocked, rel=0.01)
+    assert total(rows, "count") == 20
+
+
+def test_a_thread_asleep_throughout_is_charged_the_whole_of_each_interval(collect, spawn):
+    session = collect("offcputime")
+    load = spawn("import time; time.sleep(1000)")
+    session.wait_for(lambda: sleeping(rows_of(session, load.pid)))
+    since = len(session.samples("offcputime"))
+    session.settle("offcputime", samples=5)
+    samples = session.samples("offcputime")[since:]
+    rows = rows_of(session, load.pid, since)
+    assert len(rows) == len(samples)
+    for sample, row in zip(samples, rows):
+        assert row["blocked_ns"] == pytest.approx(sample.dt_ns, rel=0.01)
+        assert (row["waiting_ns"], row["count"]) == (0, 0)
+
+
+def test_a_thread_that_slept_before_the_probe_started_is_there_from_the_first_sample(
+    collect, spawn
+):
+    load = spawn("import time; print(flush=True); time.sleep(1000)")
+    assert load.stdout is not None
+    load.stdout.readline()
+    session = collect("offcputime")
+    session.settle("offcputime", samples=3)
+    samples = session.samples("offcputime")
+    rows = rows_of(session, load.pid)
+    assert len(rows) == len(samples)
+    for sample, row in zip(samples, rows):
+        assert row["stack"].startswith("[since before the start of this probe];")
+        assert "nanosleep" in row["stack"]
+        assert row["blocked_ns"] == pytest.approx(sample.dt_ns, rel=0.01)
+
+
+def test_a_sleep_over_many_samples_is_counted_once(collect, spawn):
+    session = collect("offcputime", interval_s=0.1)
+    load = spawn(FRAME.format(work="time.sleep(1)"))
+    truth, rows = run(session, load)
+    rows = sleeping(rows)
+    assert len(rows) >= 10
+    assert total(rows, "blocked_ns") == pytest.approx(truth.blocked, rel=0.01)
+    assert total(rows, "count") == 1
+    assert rows[-1]["max_ns"] == pytest.approx(SECOND, rel=0.01)
+
+
+def test_under_contention_blocked_and_waiting_are_told_apart(collect, spawn):
+    session = collect("offcputime")
+    work = "for _ in range(20): time.sleep(0.05); burn(0.01)"
+    load = spawn(FRAME.format(work=work), cpu=0)
+    for _ in range(2):
+        spawn(BURNER, cpu=0)
+    truth, rows = run(session, load)
+    rows = working(rows)
+    assert truth.queued > SECOND // 20, "the load was not contended"
+    assert total(rows, "blocked_ns") == pytest.approx(truth.blocked, rel=0.01)
+    assert total(rows, "waiting_ns") == pytest.approx(truth.queued, rel=0.02)
+
+
+def test_what_a_thread_ran_waited_and_slept_is_all_the_time_there_was(collect, spawn):
+    session = collect("offcputime", interval_s=0.1)
+    work = "for n in range(600): time.sleep(0.001 if n % 3 else 0.003)"
+    load = spawn(FRAME.format(work=work))
+    truth, rows = run(session, load)
+    rows = working(rows)
+    away = total(rows, "blocked_ns") + total(rows, "waiting_ns")
+    assert away + truth.run == pytest.approx(truth.wall, rel=0.01)
+
+
+def test_the_idle_task_is_left_out(collect):
+    session = collect("offcputime")
+    rows = session.rows("offcputime", "stacks")
+    assert rows
+    assert not [row for row in rows if row["pid"] == 0 or row["tid"] == 0]
+
+
+def test_a_stack_is_named_from_the_program_to_the_scheduler(collect, spawn):
+    session = collect("offcputime")
+    load = spawn(FRAME.format(work=SLEEPS))
+    _, rows = run(session, load)
+    frames = sleeping(rows)[-1]["stack"].split(";")
+    kernel = [frame for frame in frames if frame.endswith("_[k]")]
+    program = [frame for frame in frames if not frame.endswith("_[k]")]
+    assert frames == program + kernel
+    assert "nanosleep" in program[-1]
+    assert kernel[-1] == "__schedule_[k]"
+    assert any("nanosleep" in frame for frame in kernel)
+    assert not [frame for frame in frames if frame.startswith(("bpf_", "[0x"))]
+
+
+def test_each_thread_of_a_process_has_rows_of_its_own(collect, spawn):
+    session = collect("offcputime")
+    threads = "[threading.Thread(target=time.sleep, args=(999,)).start() for _ in range(3)]"
+    load = spawn(f"import threading, time; {threads}")
+
+    def asleep():
+        rows = sleeping(session.rows("offcputime", "stacks"))
+        return {row["tid"] for row in rows if row["pid"] == load.pid}
+
+    session.wait_for(lambda: len(asleep()) == 3)
+    assert load.pid not in asleep()
+
+
+def test_a_process_that_was_asleep_all_the_time_is_known_by_name_and_cgroup(collect, spawn):
+    load = spawn("import time; print(flush=True); time.sleep(1000)")
+    assert load.stdout is not None
+    load.stdout.readline()
+    session = collect("offcputime")
+    row = rows_of(session, load.pid)[-1]
+    process = session.processes(load.pid)[-1]
+    assert process.comm.startswith("python")
+    assert process.cgroup == row["cgroup"] != 0
+    assert process.cgroup_path
