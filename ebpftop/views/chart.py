@@ -150,12 +150,10 @@ def step_for(peak: float, kind: Kind, steps: int) -> float:
     if peak <= 0:
         return 0.0
     rough = peak / max(steps, 1)
-    base = 1024.0 if kind == "bytes" else 1000.0
-    unit = base ** math.floor(math.log(rough, base)) if rough >= 1 else 1.0
-    power = 10.0 ** math.floor(math.log10(rough / unit))
-    return next(
-        unit * power * nice for nice in (1, 2, 5, 10) if unit * power * nice >= rough * (1 - 1e-9)
-    )
+    if kind == "bytes":
+        return 2.0 ** math.ceil(math.log2(rough) - 1e-9)
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * (1 - 1e-9))
 
 
 def ticks(top: float, kind: Kind, steps: int) -> list[float]:
