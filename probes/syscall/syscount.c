@@ -118,8 +118,10 @@ static __always_inline void end_call(struct thread *thread, u64 now, s64 result)
   lock_xadd(&value->total_ns, ns);
   if (error && !is_restart(error)) lock_xadd(&value->errors, 1);
   raise_to(&value->max_ns, ns);
-  u32 slot = log2_slot(ns);
-  lock_xadd(&value->slots[slot < SLOTS ? slot : SLOTS - 1], 1);
+  u64 slot = log2_slot(ns);
+  asm volatile("" : "+r"(slot));  // or the compiler bounds a copy, and 5.10 sees no bound
+  if (slot >= SLOTS) slot = SLOTS - 1;
+  lock_xadd(&value->slots[slot], 1);
 }
 
 int on_exit(struct bpf_raw_tracepoint_args *ctx) {
