@@ -150,8 +150,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   struct thread *thread = threads.lookup(&old);
   if (!thread) return 0;
   struct thread moved = *thread;
-  threads.update(&tid, &moved);
   threads.delete(&old);
+  threads.update(&tid, &moved);
   return 0;
 }
 
