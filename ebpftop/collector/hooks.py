@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -146,6 +147,7 @@ def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
     for name, path in COMMON_ABILITIES.items():
         if kernel.enumerator(path) is not None:
             flags.append(f"-DHAVE_{name}=1")
+    flags.append(f"-DPAGE_SHIFT={os.sysconf('SC_PAGE_SIZE').bit_length() - 1}")
     return flags
 
 
