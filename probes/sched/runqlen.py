@@ -156,13 +156,14 @@ class Runqlen(Probe):
     def begin(self) -> None:
         """Forget earlier runs."""
         self._ledger = Ledger()
-        self._samples: Samples | None = None
+        self._samples = Samples()
+        self._is_first = True
         self._owners: dict[int, bytes] = {}
 
     def read(self, maps: Mapping[str, Map], env: Env) -> dict[str, list[Row]]:
         """Rows of the interval."""
-        if self._samples is None:
-            self._samples = Samples(env)
+        if self._is_first:
+            self._is_first = False
             add_early(maps["threads"], env)
         # In this order: what ends between the two has its row in the next interval.
         delays = maps["delays"].drain()
@@ -286,8 +287,8 @@ class Samples:
     What is missing counts as idle as far as the kernel says that the CPU was.
     """
 
-    def __init__(self, env: Env) -> None:
-        self._missing = dict.fromkeys(env.cpus, 0.0)
+    def __init__(self) -> None:
+        self._missing: dict[int, float] = {}
         self._idle_ns = idle_ns()
         self._is_first = True
 
@@ -302,6 +303,8 @@ class Samples:
         online = set(env.cpus)
         due = env.dt_ns / TICK_NS
         before, self._idle_ns = self._idle_ns, idle_ns()
+        if self._is_first:
+            self._missing = dict.fromkeys(online, 0.0)
         # The event of a CPU that goes offline does not come back.
         self._missing = {cpu: n for cpu, n in self._missing.items() if cpu in online}
         for cpu in self._missing:
