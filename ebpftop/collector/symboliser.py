@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KERNEL = -1
 UNKNOWN = "[unknown]"
 NAME_LIMIT = 200
-PROCESSES = 64  # symbol tables kept at a time
+PROCESSES = 16  # symbol tables kept at a time
 REFRESH_S = 5.0  # a process is asked for new libraries at most so often
 FUNCTION_LIMIT = 1 << 16  # further behind a kernel symbol than this is somewhere else
 RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")

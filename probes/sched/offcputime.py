@@ -27,7 +27,7 @@ from ebpftop.probe import (
 )
 
 PROC = Path("/proc")
-ROWS = 2000
+ROWS = 1000
 # Stacks that the C file keeps have odd ids; these are ours.
 NEVER_RAN = 0
 EARLY_PER_READ = 512
