@@ -48,8 +48,9 @@ struct latency_key {
 };
 
 BPF_HASH(starts, u64, struct start, 16384);
-BPF_HASH(io, struct io_key, struct io_value, 16384);
-BPF_HASH(latency, struct latency_key, u64, 4096);
+DOUBLE_HASH(io, struct io_key, struct io_value, 16384);
+DOUBLE_HASH(latency, struct latency_key, u64, 4096);
+PHASE_MAP;
 LOST_MAP;
 
 int on_start(struct bpf_raw_tracepoint_args *ctx) {
@@ -82,9 +83,26 @@ static __always_inline u32 device_of(u64 request) {
   return major << 20 | minor;
 }
 
+static __always_inline struct io_value *find_io(struct io_key *key, struct who *who, u32 phase) {
+  struct io_value *value = phase ? io_1.lookup(key) : io_0.lookup(key);
+  if (value) return value;
+  struct io_value new = {.who = *who};
+  return phase ? io_1.lookup_or_try_init(key, &new) : io_0.lookup_or_try_init(key, &new);
+}
+
+static __always_inline void count_latency(struct io_key *key, u64 total_ns, u32 phase) {
+  struct latency_key slot = {.dev = key->dev, .op = key->op, .slot = log2_slot(total_ns)};
+  u64 zero = 0, *number = phase ? latency_1.lookup_or_try_init(&slot, &zero)
+                                : latency_0.lookup_or_try_init(&slot, &zero);
+  if (number)
+    lock_xadd(number, 1);
+  else
+    lost.atomic_increment(LOST_LATENCY);
+}
+
 int on_complete(struct bpf_raw_tracepoint_args *ctx) {
   u64 request = ARG(on_complete, request);
-  u32 done = ctx->args[2], left = 0;
+  u32 done = ARG(on_complete, bytes), left = 0;
   struct start *start = starts.lookup(&request);
   // No start: begun before we were, or the flush that the block layer sends on its own account.
   if (!start) return 0;
@@ -92,32 +110,23 @@ int on_complete(struct bpf_raw_tracepoint_args *ctx) {
   start->bytes += done;
   if (done < left) return 0;  // the rest completes later
 
-  u64 now = bpf_ktime_get_ns();
-  u64 total = now - start->start_ns;
+  u64 total_ns = bpf_ktime_get_ns() - start->start_ns;
+  u32 zero = 0, *phase_at = phase.lookup(&zero);
+  u32 phase_now = phase_at ? *phase_at : 0;
   struct io_key key = {.pid = start->pid, .dev = device_of(request), .op = start->op};
   if (key.op == OP_WRITE && !start->bytes) key.op = OP_FLUSH;  // an empty write is a flush
 
-  struct io_value *value = io.lookup(&key);
-  if (!value) {
-    struct io_value new = {.who = start->who};
-    value = io.lookup_or_try_init(&key, &new);
-  }
+  struct io_value *value = find_io(&key, &start->who, phase_now);
   if (value) {
     lock_xadd(&value->ios, 1);
     lock_xadd(&value->bytes, start->bytes);
-    lock_xadd(&value->lat_ns, total);
+    lock_xadd(&value->lat_ns, total_ns);
     if (start->issue_ns) lock_xadd(&value->queue_ns, start->issue_ns - start->start_ns);
-    if (total > value->max_ns) value->max_ns = total;
+    raise_to(&value->max_ns, total_ns);
   } else {
     lost.atomic_increment(LOST_IO);
   }
-
-  struct latency_key slot = {.dev = key.dev, .op = key.op, .slot = log2_slot(total)};
-  u64 zero = 0, *number = latency.lookup_or_try_init(&slot, &zero);
-  if (number)
-    lock_xadd(number, 1);
-  else
-    lost.atomic_increment(LOST_LATENCY);
+  count_latency(&key, total_ns, phase_now);
   starts.delete(&request);
   return 0;
 }

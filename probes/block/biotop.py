@@ -70,7 +70,12 @@ class Biotop(Probe):
     hooks = (
         raw_tracepoint("block_io_start", "on_start", "request=struct request *"),
         raw_tracepoint("block_rq_issue", "on_issue", "request=struct request *"),
-        raw_tracepoint("block_rq_complete", "on_complete", "request=struct request *"),
+        raw_tracepoint(
+            "block_rq_complete",
+            "on_complete",
+            "request=struct request *",
+            "bytes=unsigned int",
+        ),
     )
     offsets = {
         "RQ_LEN": "request.__data_len",
@@ -81,8 +86,8 @@ class Biotop(Probe):
         "DISK_MINOR": "gendisk.first_minor",
     }
     maps = {
-        "io": Layout("III4x", values=5, who=True, maxima=(4,)),
-        "latency": Layout("III4x", values=1),
+        "io": Layout("III4x", values=5, who=True, maxima=(4,), double=True),
+        "latency": Layout("III4x", values=1, double=True),
     }
     lost = {
         "STARTS": "requests in flight beyond 16384",

@@ -179,7 +179,7 @@ def test_a_full_map_is_counted_and_not_silent(collect, tmp_path):
     tree = copy_of_the_tree(tmp_path)
     source = tree / "probes" / "block" / "biotop.c"
     text = source.read_text()
-    assert "struct io_value, 16384)" in text
+    assert "DOUBLE_HASH(io, struct io_key, struct io_value, 16384)" in text
     source.write_text(text.replace("struct io_value, 16384)", "struct io_value, 1)"))
     load = subprocess.Popen(
         f"for i in 1 2 3 4 5 6 7 8 9; do dd if=/dev/zero of={tmp_path}/$i bs=4k count=8"
