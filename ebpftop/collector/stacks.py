@@ -31,6 +31,7 @@ NAMES_LIMIT = 20_000
 FOLDED_LIMIT = 2500
 STARTS = 2
 KERNEL_SUFFIX = "_[k]"
+UNKNOWN = "[unknown]"  # as in symboliser.py
 NOT_KEPT = "[stack not kept]"
 NO_STACK = "[no stack]"
 CUT = "[cut off]"
@@ -225,6 +226,17 @@ class Stacks:
         return folded(kernel, user, frames), unnamed
 
 
+def is_broken(user: list[str]) -> bool:
+    """Whether a program's frames, leaf first, end where the walk failed, not where threads begin.
+
+    Code without frame pointers keeps other things in that register: the walk then stops at once, or
+    goes on through addresses that belong to no code.
+    """
+    if len(user) == 1:
+        return user[0] not in (*ENTRIES, UNKNOWN)
+    return bool(user) and user[-1] == UNKNOWN and set(user) != {UNKNOWN}
+
+
 def folded(kernel: list[str], user: list[str], frames: Frames) -> str:
     """Text of a stack, root first, from the names of its frames, leaf first."""
     for position in reversed(range(min(TRACING_FRAMES, len(kernel)))):
@@ -235,7 +247,9 @@ def folded(kernel: list[str], user: list[str], frames: Frames) -> str:
         kernel.append(CUT)
     if frames.user_cut:
         user.append(CUT)
-    elif len(user) == 1 and user[0] not in ENTRIES:
+    elif is_broken(user):
+        while user[-1] == UNKNOWN:
+            user.pop()
         user.append(NO_FRAME_POINTERS)
     leaf_first = [name + KERNEL_SUFFIX for name in kernel] + user
     return ";".join(reversed(leaf_first)) or NO_STACK

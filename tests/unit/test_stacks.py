@@ -93,6 +93,18 @@ def test_a_program_frame_alone_was_found_without_frame_pointers():
     assert folded(["k"], ["read"], WHOLE) == "[no frame pointers];read;k_[k]"
 
 
+def test_frames_in_no_code_at_the_root_were_found_without_frame_pointers():
+    assert folded([], ["read", "[unknown]", "[unknown]"], WHOLE) == "[no frame pointers];read"
+
+
+def test_frames_in_no_code_are_kept_where_the_stack_goes_on():
+    assert folded([], ["read", "[unknown]", "main"], WHOLE) == "main;[unknown];read"
+
+
+def test_of_a_process_that_is_gone_all_frames_are_unknown():
+    assert folded([], ["[unknown]", "[unknown]"], WHOLE) == "[unknown];[unknown]"
+
+
 def test_a_thread_that_is_where_threads_begin_is_whole():
     assert folded(["k"], ["_start"], WHOLE) == "_start;k_[k]"
 
