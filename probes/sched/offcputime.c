@@ -130,6 +130,20 @@ static inline void charge(struct thread *thread, u32 tid, u64 now) {
   if (now > start + row->max_ns) row->max_ns = now - start;
 }
 
+// A thread leaves whose return nobody saw (BPF may be kept from running while a certain process is
+// on the CPU): it came back as long ago as it has run since. Real-time tasks have no such record.
+static inline void charge_unseen(struct thread *thread, u32 tid, u64 task, u64 now) {
+  u64 ran = 0, ran_before = 0;
+  READ(ran, task, RAN);
+  READ(ran_before, task, RAN_BEFORE);
+  u64 back = now - (ran - ran_before);
+  u64 since = thread->wake_ns ? thread->wake_ns : thread->start_ns;
+  if (since <= back && back <= now)
+    charge(thread, tid, back);
+  else
+    lost.atomic_increment(LOST_RETURNS);
+}
+
 static inline void leave(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 pid, u64 now) {
   u64 task = ARG(on_switch, prev);
   u32 state = 0, flags = 0;
@@ -151,10 +165,7 @@ static inline void leave(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 pid, 
     lost.atomic_increment(LOST_THREADS);
     return;
   }
-  if (thread->start_ns) {  // its return was not seen, but perhaps that it was woken
-    lost.atomic_increment(LOST_RETURNS);
-    if (thread->wake_ns) charge(thread, tid, thread->wake_ns);
-  }
+  if (thread->start_ns) charge_unseen(thread, tid, task, now);
   if (now - thread->who_ns > WHO_VALID_NS) {  // it may have changed its name or its cgroup
     fill_who(&thread->who, task);
     thread->who_ns = now;

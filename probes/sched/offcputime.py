@@ -103,6 +103,8 @@ class Offcputime(Probe):
         "TASK_TGID": "task_struct.tgid",
         "TASK_FLAGS": "task_struct.flags",
         "TASK_STATE": ("task_struct.__state", "task_struct.state"),
+        "RAN": "task_struct.se.sum_exec_runtime",
+        "RAN_BEFORE": "task_struct.se.prev_sum_exec_runtime",
     }
     maps = {
         "threads": Layout("I", values=5, who=True),
