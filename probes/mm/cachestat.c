@@ -22,7 +22,8 @@
 #define BATCH 31  // folios, PAGEVEC_SIZE
 #define XA_LEVELS 11
 #define XA_SLOTS 64
-#define XA_NODE 2  // the low bits of an entry that points to a node, include/linux/xarray.h
+#define XA_VALUE 1  // what is left of a page that was reclaimed
+#define XA_NODE 2   // the low bits of an entry that points to a node, include/linux/xarray.h
 
 struct row {
   struct who who;
@@ -123,7 +124,7 @@ static __always_inline u64 within_file(u64 mapping, u64 end) {
 static __always_inline bool is_cached(u64 mapping, u64 index) {
   u64 entry = 0;
   READ(entry, mapping, MAPPING_PAGES);
-  if ((entry & 3) != XA_NODE) return entry && !index;
+  if ((entry & 3) != XA_NODE) return entry && !(entry & XA_VALUE) && !index;
   for (int level = 0; level < XA_LEVELS; level++) {
     u64 node = entry - XA_NODE;
     u8 shift = 0;
@@ -133,7 +134,7 @@ static __always_inline bool is_cached(u64 mapping, u64 index) {
     slot &= XA_SLOTS - 1;
     bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(node + OFF_NODE_SLOTS + 8 * slot));
     // Small numbers stand for "the same as that slot": the rest of a large folio.
-    if ((entry & 3) != XA_NODE || entry < 4096) return entry != 0;
+    if ((entry & 3) != XA_NODE || entry < 4096) return entry && !(entry & XA_VALUE);
   }
   return false;
 }
@@ -172,12 +173,12 @@ static __always_inline u64 first_new(struct reader *reader, u64 index, u64 last)
   return same_call && index <= reader->end ? reader->end + 1 : from;  // sendfile()'s pieces overlap
 }
 
-// How far an event can be judged: to the end of the read, or only to where it will come by again
-// because there are pages that it has still to bring in.
-static __always_inline u64 judged(u64 mapping, u64 known, u64 end, bool is_cold) {
-  if (known >= end || (!is_cold && end - known <= BATCH)) return end;
-  if (is_cold && !is_cached(mapping, known + 1)) return known;
-  return is_cached(mapping, end) ? end : known;
+// How far an event can be judged: to the end of the read, or only to `next`, where it will come by
+// again because there are pages that it has still to bring in.
+static __always_inline u64 judged(u64 mapping, u64 next, u64 end, bool is_cold) {
+  if (next > end || (!is_cold && end - next < BATCH)) return end;
+  if (is_cold && !is_cached(mapping, next)) return next - 1;
+  return is_cached(mapping, end) ? end : next - 1;
 }
 
 int on_read(struct bpf_raw_tracepoint_args *ctx) {
@@ -195,9 +196,9 @@ int on_read(struct bpf_raw_tracepoint_args *ctx) {
     from = first_new(reader, index, ARG(on_read, last));
     if (from > end) return 0;
     if (reader->fresh) misses = take_fresh(reader, from, end);
-    u64 known = misses ? reader->low - 1 : from - 1;
-    if (known < index) known = index;
-    end = judged(key.mapping, known, end, misses || from != index);
+    u64 next = misses ? reader->low : from;
+    if (next <= index) next = index + 1;  // a page that it has got
+    end = judged(key.mapping, next, end, misses || from != index);
     reader->end = end;
     if (from > end) return 0;
   }
