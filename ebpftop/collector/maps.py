@@ -138,6 +138,11 @@ def value_bytes(layout: Layout) -> int:
     return (WHO_BYTES if layout.who else 0) + 8 * layout.values + struct.calcsize("=" + layout.tail)
 
 
+def private_memory(size: int) -> mmap.mmap:
+    """Anonymous memory; private, for what is shared cannot be given back with MADV_DONTNEED."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
 class BpfMap:
     """A hash map that this process holds a descriptor of."""
 
@@ -153,8 +158,8 @@ class BpfMap:
         self._layout = layout
         self._key = struct.Struct("=" + layout.key)
         self._capacity = shape.max_entries + SLACK_ENTRIES
-        self._keys = mmap.mmap(-1, self._capacity * shape.key_bytes)
-        self._values = mmap.mmap(-1, self._capacity * shape.value_bytes)
+        self._keys = private_memory(self._capacity * shape.key_bytes)
+        self._values = private_memory(self._capacity * shape.value_bytes)
         self._token = ctypes.create_string_buffer(max(shape.key_bytes, 8) + 8)
         self._shape = shape
         self._last = self._touched = 0  # entries that the last read filled, and the biggest one
