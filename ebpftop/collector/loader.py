@@ -1,7 +1,8 @@
-"""The loader child: compiles one probe, attaches it, hands its descriptors over, and leaves.
+"""The loader: compiles probes, attaches them, hands their descriptors over, and leaves.
 
-With the child go the 120 MB that LLVM took. It leaves by `os._exit`: BCC's atexit hook would
-detach what was just handed over. This is the only file that imports bcc.
+One process imports bcc and reads the kernel's types, then forks a child for each probe, so that a
+compiler that dies takes one probe with it. With them go the 120 MB that LLVM took. They leave by
+`os._exit`: BCC's atexit hook would detach what was just handed over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import socket
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from ebpftop import registry
 from ebpftop.collector import cgroups, hooks
@@ -35,7 +36,7 @@ PERF_SW_CPU_CLOCK = 0
 
 @dataclasses.dataclass
 class Loaded:
-    """What a loader child says of its probe; `fds` counts and orders the descriptors it sends.
+    """What the loader says of a probe; `fds` counts and orders the descriptors it sends.
 
     Attributes:
         ok: whether the probe runs; if not, `reason`, `hint` and `detail` say why.
@@ -63,26 +64,74 @@ class Loaded:
         return len(self.maps) + len(self.programs) + self.links
 
 
-def child(probe: Probe, channel: socket.socket, log: int) -> None:
-    """Load a probe and send it through the channel; never returns.
+Job = tuple["Probe", socket.socket]
 
-    Clang and libbpf write to descriptor 2, so that becomes `log`.
+
+def load_all(jobs: list[Job]) -> NoReturn:
+    """Load each probe and send it through its channel, as many at a time as there are CPUs.
+
+    Every channel is sent one `Loaded`, whatever happens to the child that does the work.
     """
+    children: dict[int, tuple[Job, BinaryIO]] = {}
+    try:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
+        kernel = _prepare()
+        for job in jobs:
+            if len(children) >= (os.cpu_count() or 1):
+                _reap(children)
+            log = tempfile.TemporaryFile()  # noqa: SIM115, closed when the child is reaped
+            pid = os.fork()
+            if pid == 0:
+                _child(*job, kernel, log.fileno())
+            children[pid] = job, log
+        while children:
+            _reap(children)
+    finally:
+        os._exit(0)
+
+
+def _prepare() -> Btf | BtfError:
+    """What all children need; an error is for each of them to report."""
+    with contextlib.suppress(ImportError):
+        import bcc  # noqa: F401
+    try:
+        btf = Btf()
+    except BtfError as error:
+        return error
+    _shorten_kallsyms(btf)
+    return btf
+
+
+def _child(probe: Probe, channel: socket.socket, kernel: Btf | BtfError, log: int) -> NoReturn:
+    """Load one probe. Clang and libbpf write to descriptor 2, so that becomes `log`."""
     status = 1
     try:
         os.dup2(log, 2)
-        loaded, fds = _load(probe, log)
-        _send(channel, loaded, fds)
+        _send(channel, *_load(probe, kernel, log))
         status = 0
     except BaseException as error:  # a traceback of the child would land on the user's screen
-        with contextlib.suppress(OSError):
-            _send(channel, Loaded(False, reason=f"the loader failed: {error!r}"), [])
+        os.write(log, f"the loader failed: {error!r}\n".encode())
     finally:
         os._exit(status)
 
 
+def _reap(children: dict[int, tuple[Job, BinaryIO]]) -> None:
+    """Wait for a child; speak for it where it could not."""
+    pid, status = os.wait()
+    (_, channel), log = children.pop(pid)
+    if status:
+        code = os.waitstatus_to_exitcode(status)
+        reason = f"the compiler ended without a word (status {code})"
+        hint = "is there memory left? start the probe again; if it stays so, please report it"
+        with contextlib.suppress(OSError):
+            _send(channel, Loaded(False, reason=reason, hint=hint, detail=_tail(log.fileno())), [])
+    channel.close()
+    log.close()
+
+
 def receive(channel: socket.socket) -> tuple[Loaded, list[int]] | None:
-    """What a loader child sent; None where it died before it could say anything."""
+    """What was sent for one probe; None where the loader died before it could say anything."""
     data, fds = b"", list[int]()
     loaded: Loaded | None = None
     while loaded is None or len(fds) < loaded.fds:
@@ -105,21 +154,19 @@ def _send(channel: socket.socket, loaded: Loaded, fds: list[int]) -> None:
         socket.send_fds(channel, [b"+"], fds[start : start + FDS_PER_MESSAGE])
 
 
-def _load(probe: Probe, log: int) -> tuple[Loaded, list[int]]:
+def _load(probe: Probe, kernel: Btf | BtfError, log: int) -> tuple[Loaded, list[int]]:
+    if isinstance(kernel, BtfError):
+        hint = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y"
+        return Loaded(False, unavailable=True, reason=str(kernel), hint=hint), []
     try:
-        btf = Btf()
-        plan = hooks.plan(probe, btf)
-        flags = [*plan.flags, *cgroups.flags(btf)]
+        plan = hooks.plan(probe, kernel)
+        flags = [*plan.flags, *cgroups.flags(kernel)]
     except hooks.UnavailableError as error:
         return Loaded(False, unavailable=True, reason=error.reason, hint=error.hint), []
-    except BtfError as error:
-        hint = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; `ebpftop doctor` checks"
-        return Loaded(False, unavailable=True, reason=str(error), hint=hint), []
-    _shorten_kallsyms(btf)
     try:
         return _compile(probe, plan, flags)
     except Exception as error:  # bcc raises bare Exception
-        detail = tail(log)
+        detail = _tail(log)
         reason, hint = _explain(probe, str(error), detail)
         return Loaded(False, reason=reason, hint=hint, detail=detail), []
 
@@ -205,7 +252,7 @@ def _attach(module: Any, hook: Hook) -> list[int]:
     return [fd for fds in module.kprobe_fds.values() for fd in fds.values()][-1:]
 
 
-def tail(log: int) -> str:
+def _tail(log: int) -> str:
     """The last lines that were written to a loader's log."""
     size = os.fstat(log).st_size
     text = os.pread(log, 1 << 16, max(0, size - (1 << 16))).decode(errors="replace")
@@ -217,7 +264,7 @@ def _explain(probe: Probe, error: str, detail: str) -> tuple[str, str]:
     if "Failed to compile" in error:
         return (
             f"{probe.area}/{probe.name}.c does not compile here",
-            "please report the lines below with the output of `ebpftop doctor`",
+            "please report the lines below, with the kernel's version and that of bcc",
         )
     if "super-user" in error or "Operation not permitted" in error or "EPERM" in detail:
         return (
@@ -229,4 +276,4 @@ def _explain(probe: Probe, error: str, detail: str) -> tuple[str, str]:
             f"{sys.executable} has no bcc",
             "apt install python3-bpfcc (not PyPI's bcc, which is something else)",
         )
-    return error or "the loader failed", "`ebpftop doctor` shows what this machine offers"
+    return error or "the loader failed", "`ebpftop probes` lists what each probe needs"

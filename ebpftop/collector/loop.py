@@ -11,11 +11,10 @@ import os
 import selectors
 import signal
 import socket
-import tempfile
 import time
-from collections import deque
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from ebpftop import registry, stream
 from ebpftop.collector import bpf, host, loader
@@ -35,26 +34,6 @@ NICE = 10
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 3600.0
 
 
-class Loading(NamedTuple):
-    """A loader child at work: its process, our end of its channel, what it writes to fd 2."""
-
-    pid: int
-    channel: socket.socket
-    log: BinaryIO
-
-    def wait(self) -> int:
-        """Reap the child and close what leads to it; returns its exit code or minus its signal."""
-        _, status = os.waitpid(self.pid, 0)
-        self.channel.close()
-        self.log.close()
-        return os.waitstatus_to_exitcode(status)
-
-    def kill(self) -> None:
-        """End the child."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.wait()
-
-
 class Collector:
     """Runs until told to end, until its input closes, or until `count` samples of each probe."""
 
@@ -68,8 +47,8 @@ class Collector:
         self._host_seq = 0
         self._host_before_ns = time.monotonic_ns()
         self._running: dict[str, Running] = {}
-        self._waiting: deque[str] = deque()
-        self._loading: dict[str, Loading] = {}
+        self._loading: dict[str, socket.socket] = {}
+        self._loaders: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._stats_fd = bpf.enable_stats()
         self._ended = ""
@@ -78,8 +57,7 @@ class Collector:
     def run(self, commands_fd: int | None, wanted: Iterable[str]) -> None:
         """Serve until the end; `commands_fd` closing is one."""
         self._write(self._hello())
-        for name in wanted:
-            self._start(name)
+        self._start(list(wanted))
         if commands_fd is not None:
             os.set_blocking(commands_fd, False)
             self._selector.register(commands_fd, selectors.EVENT_READ, self._on_command_input)
@@ -109,9 +87,10 @@ class Collector:
         for running in self._running.values():
             running.close()
         self._running.clear()
-        for loading in self._loading.values():
-            loading.kill()
-        self._loading.clear()
+        for pid in self._loaders:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self._loaders.clear()
 
     def _hello(self) -> Hello:
         uname = os.uname()
@@ -137,45 +116,45 @@ class Collector:
 
     # Starting and stopping
 
-    def _start(self, name: str) -> None:
-        if name in self._running or name in self._loading or name in self._waiting:
+    def _start(self, names: list[str]) -> None:
+        names = [name for name in names if name not in self._running and name not in self._loading]
+        if not names:
             return
-        self._waiting.append(name)
-        self._write(Status(name, "starting", reason="waiting for a compiler"))
-        self._load_next()
-
-    def _load_next(self) -> None:
-        while self._waiting and len(self._loading) < max(2, os.cpu_count() or 1):
-            name = self._waiting.popleft()
-            self._fork_loader(self._probes[name])
-
-    def _fork_loader(self, probe: Probe) -> None:
-        ours, theirs = socket.socketpair()
-        log = tempfile.TemporaryFile()  # noqa: SIM115, closed when the child is reaped
+        pairs = [socket.socketpair() for _ in names]
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, 0, 0)
-            loader.child(probe, theirs, log.fileno())
-        theirs.close()
-        self._loading[probe.name] = Loading(pid, ours, log)
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._on_loaded(probe))
-        self._write(Status(probe.name, "starting", reason="compiling"))
+            os.setpgid(0, 0)  # so that its children can be killed with it
+            for ours, _ in pairs:
+                ours.close()
+            theirs = (channel for _, channel in pairs)
+            loader.load_all(list(zip((self._probes[name] for name in names), theirs)))
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # whoever of the two is first
+        self._loaders.append(pid)
+        for name, (ours, channel) in zip(names, pairs):
+            channel.close()
+            self._loading[name] = ours
+            on_loaded = partial(self._on_loaded, self._probes[name])
+            self._selector.register(ours, selectors.EVENT_READ, on_loaded)
+        self._write(*(Status(name, "starting", reason="compiling") for name in names))
 
     def _on_loaded(self, probe: Probe) -> None:
-        loading = self._loading.pop(probe.name)
-        self._selector.unregister(loading.channel)
-        received = loader.receive(loading.channel)
-        detail = "" if received else loader.tail(loading.log.fileno())
-        code = loading.wait()
+        channel = self._forget_loading(probe.name)
+        received = loader.receive(channel)
+        channel.close()
         if received is None:
-            reason = f"the compiler ended without a word (status {code})"
-            hint = "is there memory left? start the probe again; if it stays so, please report it"
-            self._write(Status(probe.name, "failed", (), reason, hint, detail))
+            hint = "start the probe again; if it stays so, please report it"
+            self._write(Status(probe.name, "failed", (), "the loader was killed", hint))
         else:
             self._write(self._take_over(probe, *received))
-        self._load_next()
+
+    def _forget_loading(self, name: str) -> socket.socket:
+        channel = self._loading.pop(name)
+        self._selector.unregister(channel)
+        return channel
+
+    def _reap_loaders(self) -> None:
+        self._loaders = [pid for pid in self._loaders if os.waitpid(pid, os.WNOHANG)[0] == 0]
 
     def _take_over(self, probe: Probe, loaded: loader.Loaded, fds: list[int]) -> Status:
         if not loaded.ok:
@@ -192,16 +171,11 @@ class Collector:
         return running.status
 
     def _stop(self, name: str) -> None:
-        if name in self._waiting:
-            self._waiting.remove(name)
         if name in self._loading:
-            loading = self._loading.pop(name)
-            self._selector.unregister(loading.channel)
-            loading.kill()
+            self._forget_loading(name).close()  # what is sent to nobody is detached
         if name in self._running:
             self._running.pop(name).close()
         self._write(Status(name, "idle"))
-        self._load_next()
 
     # Commands
 
@@ -233,11 +207,15 @@ class Collector:
             return
         if command.probe not in self._probes:
             raise stream.StreamError(f"no probe named {command.probe!r}")
-        (self._start if command.verb == "start" else self._stop)(command.probe)
+        if command.verb == "start":
+            self._start([command.probe])
+        else:
+            self._stop(command.probe)
 
     # Reading
 
     def _tick(self) -> None:
+        self._reap_loaders()
         self._write(self._read_host())
         for name, running in list(self._running.items()):
             age_ns = time.monotonic_ns() - running.started_ns
@@ -265,5 +243,4 @@ class Collector:
         return Sample(host.NAME, self._host_seq, wall_ns, now_ns, dt_ns, tables)
 
     def _all_counted(self) -> bool:
-        busy = self._waiting or self._loading
-        return not busy and all(r.samples >= self._count for r in self._running.values())
+        return not self._loading and all(r.samples >= self._count for r in self._running.values())

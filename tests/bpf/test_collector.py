@@ -163,6 +163,37 @@ def test_a_probe_that_does_not_compile_fails_alone_and_says_why(collect, tmp_pat
     assert result.stderr == ""
 
 
+def test_a_compiler_that_dies_takes_one_probe_with_it(collect, tmp_path):
+    del collect
+    tree = copy_of_the_tree(tmp_path)
+    other = tree / "probes" / "block" / "deadly.py"
+    shutil.copy(tree / "probes" / "block" / "biotop.py", other)
+    text = other.with_name("biotop.c").read_text()
+    # LLVM has no such instruction for BPF, and aborts instead of complaining.
+    deadly = "u32 n = 0; return __sync_fetch_and_add(&n, 1);"
+    other.with_suffix(".c").write_text(text + f"int die(void *ctx) {{ {deadly} }}\n")
+    arguments = ("--probe", "deadly", "biotop", "--interval", "0.2", "--count", "2")
+    result = collector(*arguments, cwd=tree)
+    last = statuses(result.stdout, "deadly")[-1]
+    assert last["reason"] == f"the compiler ended without a word (status -{int(signal.SIGABRT)})"
+    assert "LLVM ERROR" in last["detail"]
+    assert statuses(result.stdout, "biotop")[-1]["state"] == "running"
+
+
+def test_a_probe_stopped_while_it_is_being_compiled_does_not_run(collect):
+    before = loaded_programs()
+    session = collect("biotop")
+    send(session, '{"verb":"stop","probe":"biotop"}')
+    send(session, '{"verb":"start","probe":"biotop"}')
+    send(session, '{"verb":"stop","probe":"biotop"}')
+    session.wait_for(
+        lambda: [s.state for s in session.statuses("biotop")][-2:] == ["starting", "idle"]
+    )
+    session.settle("host", samples=5)
+    assert session.statuses("biotop")[-1].state == "idle"
+    wait_until(lambda: not loaded_programs() - before)
+
+
 def test_a_hook_that_the_kernel_lacks_makes_one_probe_unavailable(collect, tmp_path):
     del collect
     tree = copy_of_the_tree(tmp_path)
