@@ -177,7 +177,7 @@ def driven(make, samples, size):
 
         given = inspect.signature(test)
         parameters = [p for name, p in given.parameters.items() if name != "pilot"]
-        wrapper.__signature__ = given.replace(parameters=parameters)
+        wrapper.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -3,7 +3,15 @@
 import asyncio
 
 import pytest
-from drawings import (
+from textual.events import MouseScrollDown
+
+from ebpftop.model import View
+from ebpftop.ui.widgets.chart import Chart
+from ebpftop.ui.widgets.flame import Flame
+from ebpftop.ui.widgets.heat import HeatStrip
+from ebpftop.ui.widgets.histogram import Histogram, blocks
+from ebpftop.ui.widgets.stat import StatRow
+from tests.ui.drawings import (
     HIT_RATIO,
     NAMES,
     OneWidget,
@@ -15,14 +23,6 @@ from drawings import (
     sample,
     stacks,
 )
-from textual.events import MouseScrollDown
-
-from ebpftop.model import View
-from ebpftop.ui.widgets.chart import Chart
-from ebpftop.ui.widgets.flame import Flame
-from ebpftop.ui.widgets.heat import HeatStrip
-from ebpftop.ui.widgets.histogram import Histogram, blocks
-from ebpftop.ui.widgets.stat import StatRow
 
 WIDE, NARROW = (110, 24), (50, 14)
 TOTALS = ("hits", "misses", "ratio", "read_bytes")

@@ -111,8 +111,8 @@ class Drawing(Widget):
         if self._lines is None:
             self._lines = self.draw(width, height) if width > 0 and height > 0 else []
         if y >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
-        return self._lines[y].adjust_cell_length(width, self.rich_style)
+            return Strip.blank(width, self.style())
+        return self._lines[y].adjust_cell_length(width, self.style())
 
     def redraw(self) -> None:
         """Draw the lines anew."""
