@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 from textual import work
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Keys are looked at after so many records at the latest: a burst of identities is long.
 BURST = 64
+# A sample is thousands of tuples that live for an interval; looking for cycles among them at the
+# usual rate takes a fifth of the screen's CPU time.
+GC_THRESHOLD = (50_000, 20, 50)
 
 
 class EbpftopApp(App[int]):
@@ -116,6 +120,8 @@ def _ending(bye: Bye | None) -> tuple[str, bool]:
 def run(source: Source, theme: str | None = None, first_pane: str | None = None) -> int:
     """Show a source until the user quits; returns the exit status."""
     app = EbpftopApp(source, theme, first_pane)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
     try:
         app.run()
     finally:

@@ -30,7 +30,7 @@ class DashboardCommands(Provider):
         """What matches."""
         matcher = self.matcher(query)
         for title, help_text, run in self._commands():
-            score = matcher.match(f"{title} {help_text}")
+            score = matcher.match(title)
             if score > 0:
                 yield Hit(score, matcher.highlight(title), run, text=title, help=help_text)
 

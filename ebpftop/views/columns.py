@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ebpftop.views.table import Shown, TableView
 
 MARK = 1  # cells for the mark of the sorted column
-NAME_MIN, NAME_MAX = 12, 64
+NAME_MIN, NAME_WHOLE, NAME_MAX = 12, 16, 64  # a whole command name is of 15 bytes at most
 LABEL_MAX = 40
 STACK_MIN = 24
 GAP, TIGHT_GAP = 2, 1
@@ -61,7 +61,8 @@ def natural(view: TableView, first: int, last: int, before: Sequence[int] = ()) 
         if known is not None:
             width = max(width, known)
         elif shown.column is COMMAND:
-            width = NAME_MIN
+            cells = (fmt.width(view.text(row, position)) for row in rows)
+            width = min(NAME_WHOLE, max(NAME_MIN, *cells, NAME_MIN))
         elif shown.kind == "stack":
             width = STACK_MIN
         else:
@@ -73,14 +74,15 @@ def natural(view: TableView, first: int, last: int, before: Sequence[int] = ()) 
 
 def place(columns: Sequence[Shown], widths: Sequence[int], room: int) -> Columns:
     """Columns for a room of so many cells: names and stacks take what is left over."""
-    gap = GAP if sum(widths) + GAP * len(widths) <= room else TIGHT_GAP
-    spare = room - sum(widths) - gap * len(widths)
+    gap = GAP if sum(widths) + GAP * len(widths) - GAP <= room else TIGHT_GAP
+    spare = room - sum(widths) - gap * (len(widths) - 1)
     placed = list(widths)
     commands = [i for i, shown in enumerate(columns) if shown.column is COMMAND]
     stacks = [i for i, shown in enumerate(columns) if shown.kind == "stack"]
     if spare > 0 and stacks:
         placed[stacks[0]] += spare
-    elif spare > 0 and commands:
-        placed[commands[0]] += min(spare, NAME_MAX - placed[commands[0]])
+    elif commands:
+        wanted = placed[commands[0]] + spare
+        placed[commands[0]] = min(NAME_MAX, max(NAME_MIN, wanted))
     fixed = commands[0] + 1 if commands else 1
     return Columns(tuple(placed), gap, fixed)

@@ -181,6 +181,8 @@ def _plain(character: str) -> str:
     category = unicodedata.category(character)
     if category[0] == "M":
         return ""
-    if category[0] == "C" or category in ("Zl", "Zp"):
+    if category == "Zs":
+        return " "
+    if category[0] in "CZ":
         return "·"
     return "·" if _DISPUTED.match(character) else character

@@ -196,18 +196,22 @@ def build(
         others = None
     names = [column.column.name for column in shape.columns]
     sort = names.index(state.sort if state.sort in names else shape.sort)
-    rows = _ordered(rows, shape, sort, readers[sort], state.reverse)
+    shown = shape.columns[sort]
+    values = list(map(readers[sort], rows))
+    # A share is measured against the whole, everything else against the largest.
+    whole = 1.0 if shown.kind == "ratio" else 0.0
+    peak = max(filter(None, values), default=0.0) if shown.measured else 0.0
     folded = (sample.truncated.get(name, 0) if sample else 0) if others else 0
     return TableView(
         shape,
-        rows,
+        _ordered(rows, values, shape, shown.measured != state.reverse),
         others,
         folded,
         _total(rows, others, shape),
         available,
         sort,
         state.reverse,
-        _peak(rows, shape.columns[sort], readers[sort]),
+        max(whole, peak),
         chosen.error if chosen else "",
         processes,
         readers,
@@ -303,25 +307,29 @@ def _searched(
 
 
 def _ordered(
-    rows: Sequence[Row], shape: Shape, sort: int, reader: Reader, reverse: bool
+    rows: Sequence[Row], values: Sequence[Any], shape: Shape, descending: bool
 ) -> Sequence[Row]:
     """Rows by value, unknown ones last; equal ones by their keys, so that they stand still."""
-    values = [reader(row) for row in rows]
     known = [i for i, value in enumerate(values) if value is not None]
-    unknown = [i for i, value in enumerate(values) if value is None]
-    keys = [tuple(row[position] for position in shape.keys) for row in rows]
-    descending = shape.columns[sort].measured
-    _sort(known, keys)
-    _sort(known, values, descending != reverse)
-    _sort(unknown, keys)
-    return [rows[i] for i in (*known, *unknown)]
+    order = _sorted(known, values, descending)
+    if len(known) < len(values):
+        order += [i for i, value in enumerate(values) if value is None]
+    if shape.keys:
+        keys = list(map(itemgetter(*shape.keys), rows))
+        start = 0
+        for end in range(1, len(order) + 1):
+            if end == len(order) or values[order[end]] != values[order[start]]:
+                if end - start > 1:
+                    order[start:end] = _sorted(order[start:end], keys)
+                start = end
+    return [rows[i] for i in order]
 
 
-def _sort(indexes: list[int], values: Sequence[Any], reverse: bool = False) -> None:
+def _sorted(indexes: list[int], values: Sequence[Any], descending: bool = False) -> list[int]:
     try:
-        indexes.sort(key=values.__getitem__, reverse=reverse)
+        return sorted(indexes, key=values.__getitem__, reverse=descending)
     except TypeError:  # unknown, or of another type, in some rows only
-        indexes.sort(key=lambda i: str(values[i]), reverse=reverse)
+        return sorted(indexes, key=lambda i: str(values[i]), reverse=descending)
 
 
 def _total(rows: Sequence[Row], others: Row | None, shape: Shape) -> Row:
@@ -338,10 +346,3 @@ def _total(rows: Sequence[Row], others: Row | None, shape: Shape) -> Row:
         except TypeError:
             total.append(None)
     return tuple(total)
-
-
-def _peak(rows: Sequence[Row], shown: Shown, reader: Reader) -> float:
-    if not shown.measured:
-        return 0.0
-    whole = 1.0 if shown.kind == "ratio" else 0.0  # a share is measured against the whole
-    return max(whole, max((reader(row) or 0.0 for row in rows), default=0.0))

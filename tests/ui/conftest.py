@@ -1,6 +1,7 @@
 """The screen, driven step by step: a test says what the stream says next, and when."""
 
 import asyncio
+import inspect
 import os
 import time
 from contextlib import asynccontextmanager
@@ -9,6 +10,16 @@ import pytest
 
 from ebpftop.sources.base import SourceError
 from ebpftop.ui.app import EbpftopApp
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run `async def` tests, each in a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 class SteppedSource:
@@ -38,13 +49,17 @@ class SteppedSource:
     async def records(self):
         while True:
             record = await self._queue.get()
-            if record is None:
-                return
-            if isinstance(record, Exception):
+            if record is None or isinstance(record, Exception):
+                self._queue.task_done()
+                if record is None:
+                    return
                 raise record
             yield record
-            if self._queue.empty():
-                await asyncio.sleep(0)
+            self._queue.task_done()  # who asks for the next has dealt with this one
+
+    async def taken(self):
+        """Wait until the screen has dealt with all that was put in."""
+        await self._queue.join()
 
 
 class Screen:
@@ -68,10 +83,10 @@ class Screen:
 
     async def press(self, *keys):
         await self.pilot.press(*keys)
-        await self.settle()
+        await self.pilot.pause()
 
     async def settle(self):
-        await self.pilot.pause()
+        await self.source.taken()
         await self.pilot.pause()
 
     def text(self, widget=None):
@@ -110,7 +125,7 @@ def screen():
     @asynccontextmanager
     async def run(*records, size=(120, 40), live=True, **arguments):
         app, source = make(*records, live=live, **arguments)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             screen = Screen(app, source, pilot)
             await screen.settle()
             yield screen

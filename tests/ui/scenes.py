@@ -25,8 +25,8 @@ PID = Column("pid", "PID", "id", "key", "pid")
 CGROUP = Column("cgroup", "CGROUP", "id", "key", "cgroup")
 
 
-def figure(name: str, title: str, kind="count", rate=True, fold="sum", help="") -> Column:
-    return Column(name, title, kind, fold, rate=rate, help=help)
+def figure(name: str, title: str, kind="count", rate=True, fold="sum", says="") -> Column:
+    return Column(name, title, kind, fold, rate=rate, help=says)
 
 
 BIOTOP = ProbeInfo(
@@ -42,7 +42,7 @@ BIOTOP = ProbeInfo(
                 CGROUP,
                 Column("disk", "DISK", "label", "key", "disk"),
                 Column("op", "OP", "label", help="read, write, discard, flush"),
-                figure("ios", "IO/s", help="completed requests"),
+                figure("ios", "IO/s", says="completed requests"),
                 figure("bytes", "B/s", "bytes"),
                 figure("lat_ns", "latency", "ns", rate=False),
                 figure("queue_ns", "queued", "ns", rate=False),
@@ -97,7 +97,7 @@ SYSCOUNT = ProbeInfo(
                 PID,
                 Column("syscall", "SYSCALL", "label"),
                 figure("count", "CALLS/s"),
-                figure("total_ns", "TIME", "ns", help="all threads added up"),
+                figure("total_ns", "TIME", "ns", says="all threads added up"),
                 figure("errors", "ERR/s"),
             ),
         ),
@@ -263,8 +263,8 @@ def syscount(seq: int = 1, **changes) -> Sample:
 
 def many(rows: int, seq: int = 1) -> Sample:
     """A sample with so many rows, as a busy machine sends them, and a row of the others."""
-    io = [
-        (pid, 1, f"sd{chr(97 + pid % 5)}", "read", pid * 7 % 501, pid * 4096, pid * 900, 10, pid * 31)
+    io: list[Row] = [
+        (pid, 1, f"sd{chr(97 + pid % 5)}", "read", pid * 7 % 501, pid * 4096, pid * 900, 10, pid)
         for pid in range(1, rows + 1)
     ]
     io.append((None, None, None, None, 1000, 4_096_000, 90_000_000, 10, 9_000))

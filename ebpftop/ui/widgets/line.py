@@ -39,6 +39,15 @@ class Line(Widget):
     DEFAULT_CSS = "Line { height: 1; }"
     ALLOW_SELECT = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._styles: dict[str, Style] = {}
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of the theme before."""
+        super().notify_style_update()
+        self._styles.clear()
+
     def pieces(self, width: int) -> Iterable[Piece]:
         """The pieces from left to right, for a line of so many cells."""
         raise NotImplementedError
@@ -47,13 +56,13 @@ class Line(Widget):
         """The strip of the only line."""
         width = self.size.width
         if y > 0:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style(""))
         segments, room = [], width
         for piece in self.pieces(width):
             text = fmt.cut(piece.text, room)
             room -= fmt.width(text)
             segments.append(Segment(text, self._style(piece.style)))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self._style(""))
 
     async def on_click(self, event: Click) -> None:
         """Run the action of the piece under the pointer."""
@@ -69,7 +78,11 @@ class Line(Widget):
                 return
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(name) if name else self.rich_style
+        style = self._styles.get(name)
+        if style is None:
+            style = self.get_component_rich_style(name) if name else self.rich_style
+            self._styles[name] = style
+        return style
 
 
 def spaced(width: int, left: list[Piece], right: list[Piece]) -> list[Piece]:

@@ -198,7 +198,7 @@ class SampleTable(ScrollView, can_focus=True):
         position = self._row_at(y)
         rows = self._view.rows
         if position is None or position > len(rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style(""))
         if position < len(rows):
             return self._row_strip(rows[position], width)
         if self._view.others is not None:
@@ -206,7 +206,7 @@ class SampleTable(ScrollView, can_focus=True):
             return self._strip(cells, "", width)
         if not rows:
             return Strip([Segment(f" {self._empty()}", self._style("table--empty"))])
-        return Strip.blank(width, self.rich_style)
+        return Strip.blank(width, self._style(""))
 
     def _row_strip(self, row: Row, width: int) -> Strip:
         view = self._view
@@ -220,7 +220,7 @@ class SampleTable(ScrollView, can_focus=True):
         view = self._view
         for position, (shown, width) in enumerate(zip(view.columns, self._columns.widths)):
             value = view.value(row, position)
-            cell = fmt.fit(view.text(row, position), width, shown.numeric)
+            cell = fmt.fit(fmt.FORMATS[shown.kind](value), width, shown.numeric)
             if not value:
                 yield cell, "table--dim"
             elif shown.column is tables.COMMAND:
@@ -304,7 +304,7 @@ class SampleTable(ScrollView, can_focus=True):
         strip, style = Strip(segments), self._style(base)
         scrolled, fixed = self.scroll_offset.x, self._columns.fixed_width
         if not scrolled:
-            return strip.crop_extend(0, width, style)
+            return strip.adjust_cell_length(width, style)
         rest = strip.crop(fixed + scrolled, scrolled + width).extend_cell_length(
             width - fixed, style
         )
