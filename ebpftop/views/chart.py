@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.views import format as fmt
-from ebpftop.views.table import Shape, Shown
-from ebpftop.views.window import NS_PER_S, process, selector
+from ebpftop.views.figures import columns, figure, value
+from ebpftop.views.window import NS_PER_S, Course, Point, gaps, process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ebpftop.model import Kind, ProbeInfo, Row, Sample, View
+    from ebpftop.model import Fold, Kind, ProbeInfo, Row, Sample, View
+    from ebpftop.views.table import Shown
+
+    Values = dict[Any, float | None]
 
 LINES = 4
 OTHERS = "others"
-GAP = 1.5
 # Steps of a time axis, in seconds.
 TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
@@ -66,75 +68,51 @@ class Chart:
         return figure(value, self.kind, self.rate)
 
 
-def columns(info: ProbeInfo, view: View) -> tuple[Shown, ...]:
-    """The figures that a view names, or all of its table: sums, maxima and shares.
+def course(info: ProbeInfo, view: View) -> Course[Values]:
+    """What a chart of a view is made from: its figures by line, sample for sample.
 
-    Raises:
-        ValueError: there is none, or a name is unknown.
+    All lines share one axis, so only columns of the kind of the first are drawn. With `by`, the
+    lines are the first column's, one for each value.
     """
-    shown = tuple(column for column in Shape.of(info, view).columns if column.measured)
-    if not shown:
-        raise ValueError(f"view {view.title} of table {view.table} names no figures")
-    return shown
+    table = info.table(view.table)
+    shown = _drawn(info, view)
+
+    def by_column(sample: Sample, rows: list[Row]) -> Values:
+        return {one.column.name: value(one, rows, sample.dt_ns) for one in shown}
+
+    def by_value(sample: Sample, rows: list[Row]) -> Values:
+        parts: dict[Any, list[Row]] = {}
+        for row in rows:
+            parts.setdefault(row[by], []).append(row)
+        return {key: value(shown[0], part, sample.dt_ns) for key, part in parts.items()}
+
+    by = table.index(view.by) if view.by else 0
+    return Course(table, by_value if view.by else by_column)
 
 
 def build(
     info: ProbeInfo,
     view: View,
-    samples: Sequence[Sample],
-    match: Mapping[str, Any],
+    points: Sequence[Point[Values]],
     names: Mapping[int, str] | None = None,
 ) -> Chart:
-    """A chart of samples; `match` restricts the rows, `names` are commands by process id.
-
-    All lines share one axis, so only columns of the kind of the first are drawn. With `by`, the
-    lines are the first column's, of the values that add up to most; the rest is one line.
-    """
-    table = info.table(view.table)
-    figures = columns(info, view)
-    first = figures[0]
-    select = selector(table, match)
-    rows = [select(sample.tables.get(table.name, ())) for sample in samples]
+    """A chart of the points of a course; `names` are commands by process id."""
+    shown = _drawn(info, view)
+    first = shown[0]
     if view.by:
-        parts = _parts(rows, table.index(view.by))
-        pids = names or {} if view.by == "pid" else None
-        lines = _lines_by(first, parts, samples, pids)
+        lines = _lines_by(first, points, (names or {}) if view.by == "pid" else None)
     else:
-        alike = [column for column in figures if column.kind == first.kind][:LINES]
-        lines = [_line(column, fmt.label(column.column.title), rows, samples) for column in alike]
-    newest = samples[-1].mono_ns if samples else 0
-    ages = tuple((sample.mono_ns - newest) / NS_PER_S for sample in samples)
+        lines = [
+            Line(
+                fmt.label(one.column.title),
+                tuple(point.value[one.column.name] for point in points),
+            )
+            for one in shown
+        ]
+    newest = points[-1].mono_ns if points else 0
+    ages = tuple((point.mono_ns - newest) / NS_PER_S for point in points)
     rate = first.column.rate and first.kind != "ratio"
-    return Chart(ages, frozenset(_gaps(samples)), tuple(lines), first.kind, rate)
-
-
-def value(shown: Shown, rows: Sequence[Row], dt_ns: int) -> float | None:
-    """A column of some rows as one figure of an interval: rates are per second.
-
-    None where a row does not know its value, and for a share of nothing.
-    """
-    if shown.position is None:
-        above, below = _sum(rows, shown.above), _sum(rows, shown.below)
-        return above / below if above is not None and below else None
-    position = shown.position
-    if shown.column.fold == "max":
-        values = [row[position] for row in rows]
-        return None if None in values else max(values, default=0)
-    total = _sum(rows, (position,))
-    if total is None or not shown.column.rate:
-        return total
-    if dt_ns <= 0:
-        return None
-    return total / dt_ns if shown.column.kind == "ns" else total * NS_PER_S / dt_ns
-
-
-def figure(number: float | None, kind: Kind, rate: bool) -> str:
-    """A figure as text: `1.25k/s`, `3.40ms`, `97.1%`."""
-    text = fmt.FORMATS[kind](number)
-    if number is None:
-        return text
-    unit = "B" if kind == "bytes" else ""
-    return text + unit + ("/s" if rate else "")
+    return Chart(ages, frozenset(gaps(points)), tuple(lines), first.kind, rate)
 
 
 def ceiling(peak: float, kind: Kind) -> float:
@@ -181,67 +159,41 @@ def time_label(seconds: int) -> str:
     return f"-{seconds // 3600}h"
 
 
-def _parts(rows: Sequence[Sequence[Row]], by: int) -> list[dict[Any, list[Row]]]:
-    """The rows of each sample by the value of a column."""
-    parts: list[dict[Any, list[Row]]] = []
-    for some in rows:
-        parts.append({})
-        for row in some:
-            parts[-1].setdefault(row[by], []).append(row)
-    return parts
+def _drawn(info: ProbeInfo, view: View) -> tuple[Shown, ...]:
+    """The columns that share the axis of the first."""
+    shown = columns(info, view)
+    return tuple(one for one in shown if one.kind == shown[0].kind)[:LINES]
 
 
 def _lines_by(
-    shown: Shown,
-    parts: Sequence[Mapping[Any, list[Row]]],
-    samples: Sequence[Sample],
-    pids: Mapping[int, str] | None,
+    shown: Shown, points: Sequence[Point[Values]], pids: Mapping[int, str] | None
 ) -> list[Line]:
+    """A line for each of the keys that add up to most, and one for all others."""
     totals: dict[Any, float] = {}
-    for part in parts:
-        for key, rows in part.items():
-            totals[key] = totals.get(key, 0) + (value(shown, rows, NS_PER_S) or 0)
+    for point in points:
+        for key, number in point.value.items():
+            totals[key] = totals.get(key, 0) + (number or 0)
     known = [key for key in totals if key is not None]
     largest = sorted(known, key=lambda key: (-totals[key], str(key)))
     named = largest if len(totals) <= LINES else largest[: LINES - 1]
     lines = [
-        _line(
-            shown,
+        Line(
             fmt.label(key) if pids is None else process(key, pids),
-            [part.get(key, ()) for part in parts],
-            samples,
+            tuple(point.value.get(key, 0.0) for point in points),
         )
         for key in named
     ]
     if len(named) < len(totals):
-        rest = [
-            [row for key, rows in part.items() if key not in named for row in rows]
-            for part in parts
-        ]
-        lines.append(_line(shown, OTHERS, rest, samples))
+        rest = (
+            [number for key, number in point.value.items() if key not in named] for point in points
+        )
+        lines.append(Line(OTHERS, tuple(_folded(some, shown.column.fold) for some in rest)))
     return lines
 
 
-def _line(
-    shown: Shown, name: str, rows: Sequence[Sequence[Row]], samples: Sequence[Sample]
-) -> Line:
-    values = (value(shown, some, sample.dt_ns) for some, sample in zip(rows, samples))
-    return Line(name, tuple(values))
-
-
-def _sum(rows: Iterable[Row], positions: tuple[int, ...]) -> float | None:
-    total = 0
-    for row in rows:
-        for position in positions:
-            if row[position] is None:
-                return None
-            total += row[position]
-    return total
-
-
-def _gaps(samples: Sequence[Sample]) -> Iterable[int]:
-    before = 0
-    for position, sample in enumerate(samples):
-        if before and sample.mono_ns - before > GAP * sample.dt_ns:
-            yield position
-        before = sample.mono_ns
+def _folded(values: Sequence[float | None], fold: Fold) -> float | None:
+    """Several values as one; unknown where one of them is."""
+    known = [number for number in values if number is not None]
+    if len(known) < len(values):
+        return None
+    return max(known, default=0.0) if fold == "max" else float(sum(known))

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from ebpftop.views import format as fmt
-from ebpftop.views.window import NS_PER_S, lasted, process, recent, selector
+from ebpftop.views.window import NS_PER_S, continues, lasted, process, recent, selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -174,16 +174,17 @@ class Window:
         """Bring the tree to the newest samples; samples are known by their number and time."""
         made_of = (self.weight, self.merge, self.seconds, *sorted(match.items(), key=str))
         named = any(pid in self.names for pid in self._unnamed)
-        if made_of != self._made_of or named or not self._continues(samples):
+        last = self._samples[-1][0] if self._samples else None
+        if made_of != self._made_of or named or not continues(last, samples):
             self.tree = Tree()
             self._samples.clear()
             self._unnamed.clear()
             self._made_of = made_of
         self.match = dict(match)
-        last = self._samples[-1][0].mono_ns if self._samples else -1
-        fresh = [sample for sample in recent(samples, self.seconds) if sample.mono_ns > last]
-        for sample in fresh:
-            self._add(sample)
+        since = self._samples[-1][0].mono_ns if self._samples else -1
+        for sample in recent(samples, self.seconds):
+            if sample.mono_ns > since:
+                self._add(sample)
         newest = self._samples[-1][0].mono_ns if self._samples else 0
         while self._samples and self._samples[0][0].mono_ns <= newest - self.seconds * NS_PER_S:
             for stack in self._samples.popleft()[1]:
@@ -193,16 +194,6 @@ class Window:
     def lasted(self) -> str:
         """How much time the samples in the tree cover."""
         return lasted(sample for sample, _ in self._samples)
-
-    def _continues(self, samples: Sequence[Sample]) -> bool:
-        """Whether the newest sample in the tree is among those given, or the tree is empty."""
-        if not self._samples:
-            return True
-        last = self._samples[-1][0]
-        return any(
-            sample.mono_ns == last.mono_ns and sample.seq == last.seq
-            for sample in reversed(samples)
-        )
 
     def _add(self, sample: Sample) -> None:
         table = self.info.table(self.view.table)

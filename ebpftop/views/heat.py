@@ -7,30 +7,22 @@ since the few slow ones are what one looks for.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ebpftop.views.histogram import folded
-from ebpftop.views.window import NS_PER_S, selector
+from ebpftop.views.window import NS_PER_S, Course, gaps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ebpftop.model import Sample
+    from ebpftop.model import Row, Sample
     from ebpftop.views.histogram import Axes
+    from ebpftop.views.window import Point
+
+    Rates = dict[int, float]
 
 ROWS_PER_LINE = 2
-GAP = 1.5
-
-
-@dataclass(frozen=True)
-class Instant:
-    """One column: when its interval ended, and the rate of each bucket."""
-
-    mono_ns: int
-    rates: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Heat:
     """
 
     axes: Axes
-    columns: tuple[Instant | None, ...]
+    columns: tuple[Point[Rates] | None, ...]
     peak: float
     total: Mapping[int, float]
 
@@ -70,7 +62,7 @@ class Heat:
                 continue
             for row in grid:
                 row[x] = 0
-            for y, rate in enumerate(_into(column.rates, buckets)):
+            for y, rate in enumerate(_into(column.value, buckets)):
                 grid[y][x] = level(rate, self.peak, levels)
         return grid
 
@@ -80,27 +72,32 @@ class Heat:
         return (newest.mono_ns - wanted.mono_ns) / NS_PER_S if newest and wanted else 0.0
 
 
-def build(axes: Axes, samples: Sequence[Sample], match: Mapping[str, object], width: int) -> Heat:
-    """The heat of the newest `width` samples; `match` restricts the rows."""
-    select = selector(axes.table, match)
-    columns: list[Instant | None] = []
-    total: dict[int, float] = {}
-    before = 0
-    for sample in islice(samples, max(0, len(samples) - width), None):
-        counts: Counter[int] = Counter()
-        for row in select(sample.tables.get(axes.table.name, ())):
-            if row[axes.bucket] is not None:
-                counts[row[axes.bucket]] += row[axes.count] or 0
+def course(axes: Axes) -> Course[Rates]:
+    """What a heat strip is made from: the rate of each bucket, sample for sample."""
+
+    def work(sample: Sample, rows: list[Row]) -> Rates:
         seconds = max(sample.dt_ns, 1) / NS_PER_S
-        rates = {bucket: number / seconds for bucket, number in counts.items() if number}
-        for bucket, rate in rates.items():
+        counts: dict[int, int] = {}
+        for row in rows:
+            bucket = row[axes.bucket]
+            if bucket is not None:
+                counts[bucket] = counts.get(bucket, 0) + (row[axes.count] or 0)
+        return {bucket: number / seconds for bucket, number in counts.items() if number}
+
+    return Course(axes.table, work)
+
+
+def build(axes: Axes, points: Sequence[Point[Rates]]) -> Heat:
+    """The heat of the points of a course."""
+    columns: list[Point[Rates] | None] = list(points)
+    for position in reversed(gaps(points)):
+        columns.insert(position, None)
+    total: dict[int, float] = {}
+    for point in points:
+        for bucket, rate in point.value.items():
             total[bucket] = total.get(bucket, 0.0) + rate
-        if before and sample.mono_ns - before > GAP * sample.dt_ns:
-            columns.append(None)
-        columns.append(Instant(sample.mono_ns, rates))
-        before = sample.mono_ns
-    rated = (rate for column in columns if column for rate in column.rates.values())
-    return Heat(axes, tuple(columns), max(rated, default=0.0), total)
+    peak = max((rate for point in points for rate in point.value.values()), default=0.0)
+    return Heat(axes, tuple(columns), peak, total)
 
 
 def level(rate: float, peak: float, levels: int) -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ebpftop.views import format as fmt
-from ebpftop.views.chart import columns, figure, value
-from ebpftop.views.window import selector
+from ebpftop.views.figures import columns, figure, value
+from ebpftop.views.window import Course
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ebpftop.model import Kind, ProbeInfo, Sample, View
+    from ebpftop.model import Kind, ProbeInfo, Row, Sample, View
+    from ebpftop.views.window import Point
+
+    Values = tuple[float | None, ...]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -47,21 +50,26 @@ class Stat:
         return "".join(_block(number, top) for number in values).rjust(max(width, 0))
 
 
-def build(
-    info: ProbeInfo, view: View, samples: Sequence[Sample], match: Mapping[str, Any]
-) -> tuple[Stat, ...]:
-    """The figures of a view over samples; `match` restricts the rows."""
-    table = info.table(view.table)
-    select = selector(table, match)
-    rows = [select(sample.tables.get(table.name, ())) for sample in samples]
+def course(info: ProbeInfo, view: View) -> Course[Values]:
+    """What the figures of a view are made from: each of them, sample for sample."""
+    shown = columns(info, view)
+
+    def work(sample: Sample, rows: list[Row]) -> Values:
+        return tuple(value(one, rows, sample.dt_ns) for one in shown)
+
+    return Course(info.table(view.table), work)
+
+
+def build(info: ProbeInfo, view: View, points: Sequence[Point[Values]]) -> tuple[Stat, ...]:
+    """The figures of a view over the points of a course."""
     return tuple(
         Stat(
             fmt.label(shown.column.title),
             shown.kind,
             shown.column.rate and shown.kind != "ratio",
-            tuple(value(shown, some, sample.dt_ns) for some, sample in zip(rows, samples)),
+            tuple(point.value[position] for point in points),
         )
-        for shown in columns(info, view)
+        for position, shown in enumerate(columns(info, view))
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ebpftop.views import format as fmt
 
@@ -12,6 +15,65 @@ if TYPE_CHECKING:
     from ebpftop.model import Row, Sample, Table
 
 NS_PER_S = 1_000_000_000
+POINTS = 600
+# Of an interval: if more than that lies between two samples, the probe did not run in between.
+GAP = 1.5
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Point(Generic[T]):
+    """What was worked out of one sample, and the interval that it is of."""
+
+    mono_ns: int
+    dt_ns: int
+    value: T
+
+
+class Course(Generic[T]):
+    """What was worked out of each sample, oldest first.
+
+    It is worked out once, and outlives the rows: where there are many of them, the store keeps
+    those of a few seconds only.
+
+    Attributes:
+        points: of the newest `limit` samples that were shown to it.
+    """
+
+    def __init__(
+        self, table: Table, work: Callable[[Sample, list[Row]], T], limit: int = POINTS
+    ) -> None:
+        self.points: deque[Point[T]] = deque(maxlen=limit)
+        self._table = table
+        self._work = work
+        self._match: dict[str, object] = {}
+        self._last: Sample | None = None
+
+    def update(self, samples: Sequence[Sample], match: Mapping[str, object]) -> None:
+        """Bring the points to the newest sample; another selection or history starts anew."""
+        if match != self._match or not continues(self._last, samples):
+            self.points.clear()
+            self._match = dict(match)
+        last = self.points[-1].mono_ns if self.points else -1
+        select = selector(self._table, match)
+        for sample in samples:
+            if sample.mono_ns > last:
+                rows = select(sample.tables.get(self._table.name, ()))
+                self.points.append(Point(sample.mono_ns, sample.dt_ns, self._work(sample, rows)))
+        self._last = samples[-1] if samples else None
+
+
+def continues(last: Sample | None, samples: Sequence[Sample]) -> bool:
+    """Whether a sample that was the newest is among those of now."""
+    return last is not None and any(
+        sample.mono_ns == last.mono_ns and sample.seq == last.seq for sample in reversed(samples)
+    )
+
+
+def gaps(points: Sequence[Point[Any]]) -> list[int]:
+    """Positions of the points before which the probe did not run."""
+    pairs = enumerate(pairwise(points), 1)
+    return [i for i, (one, after) in pairs if after.mono_ns - one.mono_ns > GAP * after.dt_ns]
 
 
 def recent(samples: Sequence[Sample], seconds: float) -> list[Sample]:

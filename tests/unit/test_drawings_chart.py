@@ -4,7 +4,7 @@ import pytest
 
 from ebpftop.model import Column, ProbeInfo, Sample, Table, View
 from ebpftop.registry import probes
-from ebpftop.views import chart, stat
+from ebpftop.views import chart, figures, stat
 from ebpftop.views import format as fmt
 
 SECOND = 1_000_000_000
@@ -28,7 +28,9 @@ def sample(seq, *rows, end_s=None, dt_s=1.0):
 def build(module, samples, columns, by="", match=None, **names):
     view = View("chart", "access", "Title", columns=columns, derived=(RATIO,), by=by)
     info = ProbeInfo("p", "P", "a", "", (TABLE,), (view,))
-    return module.build(info, view, samples, match or {}, **names)
+    course = module.course(info, view)
+    course.update(samples, match or {})
+    return module.build(info, view, tuple(course.points), **names)
 
 
 def values(samples, *columns, **options):
@@ -169,7 +171,7 @@ def test_every_probe_that_draws_figures_has_them():
     ]
     assert drawn
     for probe, view in drawn:
-        assert chart.columns(probe.info, view)
+        assert figures.columns(probe.info, view)
 
 
 def test_a_view_without_figures_is_an_error():

@@ -6,7 +6,7 @@ from ebpftop.model import Column, ProbeInfo, Sample, Table, View
 from ebpftop.registry import probes
 from ebpftop.views import heat, histogram
 from ebpftop.views.histogram import Axes, folded, percentile
-from ebpftop.views.window import described, recent
+from ebpftop.views.window import Course, described, recent
 
 SECOND = 1_000_000_000
 LATENCY = Table(
@@ -140,6 +140,42 @@ class TestTime:
         assert recent([], 10) == []
 
 
+class TestCourse:
+    def course(self, limit=10):
+        return Course(LATENCY, lambda one, rows: sum(row[2] for row in rows), limit)
+
+    def test_outlives_the_rows(self):
+        course = self.course()
+        first, second = sample(("vda", 1, 5)), sample(("vda", 1, 6), seq=2)
+        course.update([first], {})
+        course.update([sample(), second], {})
+        assert [point.value for point in course.points] == [5, 6]
+
+    def test_outlives_the_samples(self):
+        course = self.course()
+        samples = [sample(("vda", 1, n), seq=n) for n in range(1, 6)]
+        for last in range(1, 6):
+            course.update(samples[max(0, last - 2) : last], {})
+        assert [point.value for point in course.points] == [1, 2, 3, 4, 5]
+
+    def test_keeps_as_many_as_asked_for(self):
+        course = self.course(limit=2)
+        course.update([sample(("vda", 1, n), seq=n) for n in range(1, 6)], {})
+        assert [point.value for point in course.points] == [4, 5]
+
+    def test_of_another_selection_starts_anew(self):
+        course, rows = self.course(), (("vda", 1, 5), ("sdb", 1, 2))
+        course.update([sample(*rows)], {})
+        course.update([sample(*rows)], {"disk": "sdb"})
+        assert [point.value for point in course.points] == [2]
+
+    def test_of_another_history_starts_anew(self):
+        course = self.course()
+        course.update([sample(("vda", 1, 5), seq=9)], {})
+        course.update([sample(("vda", 1, 2), seq=3)], {})
+        assert [point.value for point in course.points] == [2]
+
+
 def test_a_selection_is_described_with_the_name_of_its_process():
     table = Table("t", (Column("pid", "PID", "id"), Column("op", "OP", "label")))
     assert described(table, {"pid": 7, "op": "read"}, {7: "[x]\n"}) == "[x]·[7] read"
@@ -164,6 +200,12 @@ def test_a_table_without_buckets_is_an_error():
         axes(table)
 
 
+def heated(*samples, **match):
+    course = heat.course(axes())
+    course.update(samples, match)
+    return heat.build(axes(), tuple(course.points))
+
+
 class TestHeat:
     def test_goes_by_the_logarithm_of_the_rate(self):
         assert [heat.level(rate, 1e6 - 1, 6) for rate in (0, 9, 99, 999, 1e6 - 1)] == [
@@ -179,30 +221,29 @@ class TestHeat:
 
     def test_of_a_late_sample_is_that_of_its_rate(self):
         samples = [sample(("vda", 10, 8)), sample(("vda", 10, 80), seq=2, end_s=11, dt_s=10)]
-        drawn = heat.build(axes(), samples, {}, 10)
-        assert [column and column.rates for column in drawn.columns] == [{10: 8.0}, {10: 8.0}]
+        drawn = heated(*samples)
+        assert [column and column.value for column in drawn.columns] == [{10: 8.0}, {10: 8.0}]
 
-    def test_keeps_the_newest_columns(self):
-        samples = [sample(("vda", 10, n), seq=n) for n in range(1, 9)]
-        drawn = heat.build(axes(), samples, {}, 3)
-        assert [column and column.rates[10] for column in drawn.columns] == [6.0, 7.0, 8.0]
+    def test_draws_the_newest_columns_where_there_is_no_room_for_all(self):
+        drawn = heated(*(sample(("vda", 10, n), seq=i) for i, n in enumerate((9, 9, 3, 1000))))
+        assert drawn.grid(drawn.buckets(1), 2, 3) == [[1, 3]]
 
     def test_shows_where_the_probe_did_not_run(self):
         samples = [sample(("vda", 10, 1)), sample(("vda", 10, 1), seq=2, end_s=30)]
-        drawn = heat.build(axes(), samples, {}, 10)
+        drawn = heated(*samples)
         assert drawn.grid(drawn.buckets(4), 10, 5) == [[5, -1, 5]]
 
     def test_folds_what_lies_beyond_the_rows(self):
         rows = [("vda", slot, 1) for slot in range(10, 20)] + [("vda", 14, 100)]
-        drawn = heat.build(axes(), [sample(*rows)], {}, 10)
+        drawn = heated(sample(*rows))
         buckets = drawn.buckets(2)
         assert len(buckets) == 4
         assert 14 in buckets
         assert all(row[0] > 0 for row in drawn.grid(buckets, 10, 5))
 
     def test_of_nothing_has_no_buckets(self):
-        assert not heat.build(axes(), [sample()], {}, 10).buckets(10)
+        assert not heated(sample()).buckets(10)
 
     def test_knows_how_old_a_column_is(self):
-        drawn = heat.build(axes(), [sample(seq=n) for n in (1, 2, 3)], {}, 10)
+        drawn = heated(*(sample(seq=n) for n in (1, 2, 3)))
         assert [drawn.age_s(back) for back in range(3)] == [0.0, 1.0, 2.0]

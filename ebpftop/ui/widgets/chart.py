@@ -8,6 +8,7 @@ from ebpftop.ui.widgets import plot
 from ebpftop.ui.widgets.drawing import Drawing
 from ebpftop.views import chart as charts
 from ebpftop.views import format as fmt
+from ebpftop.views.window import POINTS
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -38,16 +39,17 @@ class Chart(Drawing):
 
     def __init__(self, info: ProbeInfo, view: View) -> None:
         super().__init__(info, view)
-        self._chart = charts.build(info, view, (), {})
+        self._course = charts.course(info, view)
+        self._chart = charts.build(info, view, ())
 
     def prepare(self) -> None:
-        """One point per sample; more samples than the braille can tell apart are left out."""
-        points = max(2, 2 * self.size.width) if self.size.width else len(self.samples)
-        samples = self.samples[-points:]
-        self._chart = charts.build(self.info, self.view, samples, self.match, self.names)
-        peak = f"peak {self._chart.text(self._chart.peak)}" if samples else ""
+        """One point per sample; more than the braille can tell apart are left out."""
+        self._course.update(self.samples, self.match)
+        points = tuple(self._course.points)[-2 * (self.size.width or POINTS) :]
+        self._chart = charts.build(self.info, self.view, points, self.names)
+        peak = f"peak {self._chart.text(self._chart.peak)}" if points else ""
         only = self._chart.lines[0] if len(self._chart.lines) == 1 else None
-        now = f"{only.name} {self._chart.text(only.now)}" if only and samples else ""
+        now = f"{only.name} {self._chart.text(only.now)}" if only and points else ""
         self.head(now, peak)
 
     def draw(self, width: int, height: int) -> list[Strip]:

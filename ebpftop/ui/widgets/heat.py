@@ -46,14 +46,16 @@ class HeatStrip(Drawing):
     def __init__(self, info: ProbeInfo, view: View) -> None:
         super().__init__(info, view)
         self._axes = Axes.of(info, view)
-        self._heat = heats.build(self._axes, (), {}, 0)
+        self._course = heats.course(self._axes)
+        self._heat = heats.build(self._axes, ())
         self._shades: list[Color] = []
         self._pairs: dict[tuple[int, int], tuple[str, Style]] = {}
 
     def prepare(self) -> None:
         """As many samples as there are columns."""
-        width = self.size.width or len(self.samples)
-        self._heat = heats.build(self._axes, self.samples, self.match, width)
+        self._course.update(self.samples, self.match)
+        points = tuple(self._course.points)
+        self._heat = heats.build(self._axes, points[-(self.size.width or len(points) or 1) :])
         column = self._axes.table.columns[self._axes.count]
         name = fmt.label(column.title)
         self.head(f"hottest {fmt.count(self._heat.peak)} {name}/s" if self._heat.peak else "")

@@ -42,6 +42,7 @@ class StatRow(Drawing):
 
     def __init__(self, info: ProbeInfo, view: View) -> None:
         super().__init__(info, view)
+        self._course = stats.course(info, view)
         self._stats: tuple[Stat, ...] = ()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -51,7 +52,9 @@ class StatRow(Drawing):
 
     def prepare(self) -> None:
         """As many samples as the courses have cells."""
-        self._stats = stats.build(self.info, self.view, self.samples[-SPARK_MAX:], self.match)
+        self._course.update(self.samples, self.match)
+        points = tuple(self._course.points)[-SPARK_MAX:]
+        self._stats = stats.build(self.info, self.view, points)
         self.head()
 
     def draw(self, width: int, height: int) -> list[Strip]:
