@@ -1,31 +1,24 @@
 """Folded stacks as an icicle: fold them into a tree, lay the tree out in cells, row by row.
 
-The tree is kept from sample to sample: a new sample adds its stacks, the oldest takes its own
-away, so that the cost is that of what changed. The layout looks only at what is at least a cell
-wide. Zoom and selection are paths of names, so that they outlive the nodes.
+The layout looks only at what is at least a cell wide. Zoom and selection are paths of names, so
+that they outlive the nodes.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from ebpftop.views import format as fmt
-from ebpftop.views.window import NS_PER_S, continues, lasted, process, recent, selector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from ebpftop.model import ProbeInfo, Sample, View
-
-    Weight = Literal["both", "blocked", "waiting"]
     Direction = Literal["up", "down", "left", "right"]
 
 KERNEL = "_[k]"
-WINDOW_S = 30.0
 # A box of one cell can neither hold a letter nor be told from its neighbour.
 MIN_CELLS = 2
 Path = tuple[str, ...]
@@ -145,84 +138,6 @@ class Tree:
                 break
             node = child
         return node
-
-
-@dataclass
-class Window:
-    """The tree of the stacks of the last seconds, of those samples that were shown to it.
-
-    Attributes:
-        info, view: the table must have `pid`, `stack` and the weights.
-        weight: which time counts: `blocked` in sleep, `waiting` for a CPU while runnable, `both`.
-        merge: processes of the same name are one.
-        names: command by process id; may be set again at any time.
-    """
-
-    info: ProbeInfo
-    view: View
-    seconds: float = WINDOW_S
-    weight: Weight = "both"
-    merge: bool = False
-    names: Mapping[int, str] = field(default_factory=dict)
-    tree: Tree = field(default_factory=Tree)
-    match: Mapping[str, object] = field(default_factory=dict)
-    _made_of: tuple[object, ...] = ()
-    _samples: deque[tuple[Sample, list[tuple[str, str, int]]]] = field(default_factory=deque)
-    _unnamed: set[int] = field(default_factory=set)
-
-    def update(self, samples: Sequence[Sample], match: Mapping[str, object]) -> None:
-        """Bring the tree to the newest samples; samples are known by their number and time."""
-        made_of = (self.weight, self.merge, self.seconds, *sorted(match.items(), key=str))
-        named = any(pid in self.names for pid in self._unnamed)
-        last = self._samples[-1][0] if self._samples else None
-        if made_of != self._made_of or named or not continues(last, samples):
-            self.tree = Tree()
-            self._samples.clear()
-            self._unnamed.clear()
-            self._made_of = made_of
-        self.match = dict(match)
-        since = self._samples[-1][0].mono_ns if self._samples else -1
-        for sample in recent(samples, self.seconds):
-            if sample.mono_ns > since:
-                self._add(sample)
-        newest = self._samples[-1][0].mono_ns if self._samples else 0
-        while self._samples and self._samples[0][0].mono_ns <= newest - self.seconds * NS_PER_S:
-            for stack in self._samples.popleft()[1]:
-                self.tree.remove(*stack)
-
-    @property
-    def lasted(self) -> str:
-        """How much time the samples in the tree cover."""
-        return lasted(sample for sample, _ in self._samples)
-
-    def _add(self, sample: Sample) -> None:
-        table = self.info.table(self.view.table)
-        pid, stack = table.index("pid"), table.index("stack")
-        columns = ("blocked", "waiting") if self.weight == "both" else (self.weight,)
-        weights = [table.index(f"{name}_ns") for name in columns]
-        labels: dict[int | None, str] = {}
-        stacks = []
-        for row in selector(table, self.match)(sample.tables.get(table.name, ())):
-            label = labels.get(row[pid])
-            if label is None:
-                label = labels[row[pid]] = self._label(row[pid])
-            weight = sum(row[position] or 0 for position in weights)
-            if weight > 0:
-                stacks.append((label, row[stack] or "", weight))
-        for label, folded, weight in stacks:
-            self.tree.add(label, folded, weight)
-        self._samples.append((sample, stacks))
-
-    def _label(self, pid: int | None) -> str:
-        """The first level of a stack: its process."""
-        if pid is None:
-            return "others"
-        comm = self.names.get(pid)
-        if comm is None:
-            self._unnamed.add(pid)
-        elif self.merge:
-            return fmt.clean(comm)
-        return process(pid, self.names)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import pytest
 
 from ebpftop.model import Column, ProbeInfo, Sample, Table, View
 from ebpftop.views import flame
-from ebpftop.views.flame import Tree, Window, apportion, layout, move, search
+from ebpftop.views.flame import Tree, apportion, layout, move, search
+from ebpftop.views.stacks import Window
 
 SECOND = 1_000_000_000
 STACKS = Table(
@@ -279,6 +280,69 @@ class TestWindow:
 
     def test_passes_over_stacks_without_weight(self):
         assert window(sample(1, (7, "a", 0, 0), (7, "b", None, 0))).tree.root.children == {}
+
+
+class TestSleepers:
+    """Threads that slept throughout the window are left out, and come back with all they slept."""
+
+    TABLE = Table(
+        "stacks", (*STACKS.columns, Column("tid", "T", "id"), Column("count", "N", "count"))
+    )
+    INFO = ProbeInfo("p", "P", "a", "", (TABLE,), (VIEW,))
+
+    def window(self, **settings):
+        return Window(self.INFO, VIEW, **settings)
+
+    def test_a_thread_that_never_ran_is_left_out_and_counted(self):
+        made = self.window()
+        made.update([sample(1, (7, "a", 5, 0, 70, 0), (8, "b", 3, 0, 80, 2))], {})
+        assert made.tree.root.total == 3
+        assert made.sleepers == 1
+
+    def test_asked_for_it_is_shown(self):
+        made = self.window(asleep=True)
+        made.update([sample(1, (7, "a", 5, 0, 70, 0), (8, "b", 3, 0, 80, 2))], {})
+        assert (made.tree.root.total, made.sleepers) == (8, 0)
+
+    def test_once_it_has_run_all_that_it_slept_is_shown(self):
+        made = self.window()
+        slept, ran = sample(1, (7, "a", 5, 0, 70, 0)), sample(2, (7, "a", 4, 0, 70, 1))
+        made.update([slept], {})
+        made.update([slept, ran], {})
+        assert (made.tree.root.total, made.sleepers) == (9, 0)
+
+    def test_when_its_last_run_leaves_the_window_it_is_left_out_again(self):
+        made = self.window(seconds=2.0)
+        samples = [sample(1, (7, "a", 5, 0, 70, 1))]
+        samples += [sample(n, (7, "a", 4, 0, 70, 0)) for n in (2, 3)]
+        made.update(samples[:2], {})
+        assert made.tree.root.total == 9
+        made.update(samples, {})
+        assert (made.tree.root.total, made.sleepers) == (0, 1)
+
+    def test_threads_of_one_process_are_told_apart(self):
+        made = self.window()
+        made.update([sample(1, (7, "a", 5, 0, 70, 0), (7, "a", 3, 0, 71, 1))], {})
+        assert (made.tree.root.total, made.sleepers) == (3, 1)
+
+    def test_the_others_are_always_shown(self):
+        made = self.window()
+        made.update([sample(1, (None, None, 5, 0, None, 0))], {})
+        assert made.tree.root.total == 5
+
+    def test_whatever_comes_and_goes_the_tree_is_that_of_the_window(self):
+        rng = random.Random(3)
+        samples = [
+            sample(n, *((p, rng.choice("ab"), 1, 0, p, rng.randrange(3) // 2) for p in range(9)))
+            for n in range(1, 40)
+        ]
+        kept = self.window(seconds=3.0)
+        for end in range(1, len(samples) + 1):
+            kept.update(samples[max(0, end - 5) : end], {})
+            fresh = self.window(seconds=3.0)
+            fresh.update(samples[max(0, end - 3) : end], {})
+            assert dump(kept.tree) == dump(fresh.tree)
+            assert kept.sleepers == fresh.sleepers
 
 
 def test_a_frame_tells_its_times_and_its_share():

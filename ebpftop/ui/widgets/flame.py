@@ -17,7 +17,7 @@ from textual.binding import Binding
 from textual.strip import Strip
 
 from ebpftop.ui.widgets.drawing import SEPARATOR, Drawing, mixed
-from ebpftop.views import flame
+from ebpftop.views import flame, stacks
 from ebpftop.views import format as fmt
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from textual.events import Click, Leave, MouseMove, MouseScrollDown, MouseScrollUp
 
     from ebpftop.model import ProbeInfo, View
-    from ebpftop.views.flame import Box, Direction, Node, Path, Search, Weight
+    from ebpftop.views.flame import Box, Direction, Node, Path, Search
+    from ebpftop.views.stacks import Weight
 
 EDGE = "▏"
 # A name cut to fewer cells says nothing.
@@ -48,7 +49,8 @@ class Flame(Drawing, can_focus=True):
     """The stacks of the last seconds.
 
     Attributes:
-        window: the stacks; its `weight`, `merge` and `seconds` may be set, then `refresh_stacks`.
+        window: the stacks; its `weight`, `merge`, `asleep` and `seconds` may be set, then
+            `refresh_stacks`.
         zoom, selected: paths of names below the root, kept whatever the next samples hold.
     """
 
@@ -61,6 +63,7 @@ class Flame(Drawing, can_focus=True):
         Binding("escape,backspace,u", "unzoom", "Zoom out", show=False),
         Binding("w", "weight", "Blocked, waiting, or both", show=False),
         Binding("m", "merge", "Processes of one name as one", show=False),
+        Binding("i", "asleep", "Threads that slept throughout, too", show=False),
     ]
     DEFAULT_CSS = """
     Flame {
@@ -91,7 +94,7 @@ class Flame(Drawing, can_focus=True):
 
     def __init__(self, info: ProbeInfo, view: View) -> None:
         super().__init__(info, view)
-        self.window = flame.Window(info, view)
+        self.window = stacks.Window(info, view)
         self.zoom: Path = ()
         self.selected: Path = ()
         self._search = flame.search(self.window.tree, "")
@@ -129,6 +132,10 @@ class Flame(Drawing, can_focus=True):
         self._pointed = None
         after = (self.window.lasted,) if self.samples else ()
         total = f"{fmt.ns(window.tree.root.total)} {WEIGHT_TITLES[window.weight]}"
+        if window.sleepers:
+            total += (
+                f"{SEPARATOR}{fmt.count(window.sleepers)} threads asleep throughout left out (i)"
+            )
         self.head(total if self.samples else "", after=after)
 
     def notify_style_update(self) -> None:
@@ -168,6 +175,11 @@ class Flame(Drawing, can_focus=True):
     def action_merge(self) -> None:
         """Show processes of one name as one, or each."""
         self.window.merge = not self.window.merge
+        self.refresh_stacks()
+
+    def action_asleep(self) -> None:
+        """Show threads that slept throughout, or leave them out."""
+        self.window.asleep = not self.window.asleep
         self.refresh_stacks()
 
     def on_click(self, event: Click) -> None:
