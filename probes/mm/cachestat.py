@@ -55,7 +55,6 @@ class Cachestat(Probe):
             columns=("hits", "misses", "hit_ratio", "dirtied"),
             derived=(HIT_RATIO,),
         ),
-        View("chart", "access", "Pages read", columns=("hits", "misses")),
         View(
             "table",
             "access",
@@ -67,6 +66,7 @@ class Cachestat(Probe):
             derived=(HIT_RATIO,),
             sort="hits",
         ),
+        View("chart", "access", "Pages read", columns=("hits", "misses")),
     )
     hooks = (
         raw_tracepoint(
