@@ -14,6 +14,7 @@ import ctypes
 import mmap
 import os
 import random
+import signal
 import socket
 import sys
 import tempfile
@@ -73,7 +74,10 @@ def talker(folder: Path, until: float) -> None:
         server = socket.create_server((address, 0), family=family)
         if os.fork() == 0:
             name_process("tcp-client")
-            with socket.create_connection(server.getsockname()[:2]) as client:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(server.getsockname()[:2]) as client,
+            ):
                 while time.time() < until:
                     client.sendall(bytes(random.randrange(100, 60000)))
                     client.recv(100)
@@ -150,17 +154,25 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(WORKERS))
     options = parser.parse_args()
     until = time.time() + options.seconds
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    children: list[int] = []
     with tempfile.TemporaryDirectory(prefix="ebpftop-load-", dir=Path.cwd()) as folder:
-        children = []
-        for kind in options.kinds or WORKERS:
-            child = os.fork()
-            if child == 0:
-                name_process(kind)
-                WORKERS[kind](Path(folder), until)
-                os._exit(0)
-            children.append(child)
-        for child in children:
-            os.waitpid(child, 0)
+        try:
+            for kind in options.kinds or WORKERS:
+                child = os.fork()
+                if child == 0:
+                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                    name_process(kind)
+                    with contextlib.suppress(OSError):  # a peer that ended first
+                        WORKERS[kind](Path(folder), until)
+                    os._exit(0)
+                children.append(child)
+            for child in children:
+                os.waitpid(child, 0)
+        except SystemExit:
+            for child in children:
+                os.kill(child, signal.SIGTERM)
+                os.waitpid(child, 0)
     return 0
 
 
