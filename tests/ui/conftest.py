@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ebpftop.model import Record
 from ebpftop.sources.base import SourceError
 from ebpftop.ui.app import EbpftopApp
 
@@ -29,7 +30,7 @@ class SteppedSource:
         self.live = live
         self.sent = []
         self.closed = False
-        self._queue = asyncio.Queue()
+        self._queue: asyncio.Queue[Record | Exception | None] = asyncio.Queue()
         for record in records:
             self._queue.put_nowait(record)
 

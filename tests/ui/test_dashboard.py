@@ -1,5 +1,8 @@
 """The dashboard: panes, filter, pause, and what happens when things go wrong."""
 
+from dataclasses import replace
+from typing import Any
+
 from textual.command import CommandList
 
 from ebpftop.model import Bye, Command, Status
@@ -288,11 +291,10 @@ async def test_k_moves_nothing(screen):
 
 
 async def test_a_kind_of_view_from_a_later_version_is_left_out(screen):
-    from dataclasses import replace
-
+    unknown: Any = "hologram"
     later = replace(
         scenes.BIOTOP,
-        views=(*scenes.BIOTOP.views, replace(scenes.BIOTOP.views[0], kind="hologram")),
+        views=(*scenes.BIOTOP.views, replace(scenes.BIOTOP.views[0], kind=unknown)),
     )
     async with screen(scenes.hello((later,)), scenes.running(later), scenes.biotop()) as s:
         assert s.table._sample.seq == 1

@@ -118,6 +118,6 @@ def test_a_probe_that_failed_is_not_stopped():
 
 
 def test_commands_are_the_streams_own():
-    sent = []
+    sent: list[Command] = []
     Demand(sent.append, lambda _: "idle", Clock().set_timer).show("biotop")
     assert sent == [Command("start", "biotop")]

@@ -6,7 +6,7 @@
 import pytest
 from textual.widgets import Input
 
-from ebpftop.model import Status
+from ebpftop.model import Record, Status
 from ebpftop.ui import themes
 from tests.ui import scenes
 from tests.ui.conftest import make
@@ -29,8 +29,8 @@ UNAVAILABLE = Status(
     "needs Linux 6.5 or newer",
 )
 DEGRADED = scenes.running(scenes.BIOTOP, "degraded", reason="no discards on this kernel")
-CALLS = [*scenes.opening(), scenes.running(scenes.SYSCOUNT), scenes.syscount()]
-STATES = {
+CALLS: list[Record] = [*scenes.opening(), scenes.running(scenes.SYSCOUNT), scenes.syscount()]
+STATES: dict[str, tuple[list[Record], list[str]]] = {
     "data": (scenes.opening(samples=12), []),
     "selected": (scenes.opening(samples=12), ["down", "down"]),
     "many": ([*scenes.opening(), scenes.many(5000)], ["down"]),

@@ -59,7 +59,7 @@ async def test_end_and_home_go_to_the_last_and_the_first_row(screen):
 async def test_a_page_is_what_is_seen_at_once(screen):
     async with screen(*scenes.opening(), scenes.many(500), size=(80, 24)) as s:
         await s.press("home", "pagedown")
-        height = s.table.size.height - 2
+        height = s.table.size.height - 3
         assert s.table.view.position(s.table.state.cursor) == height - 1
 
 
@@ -69,8 +69,8 @@ async def test_the_row_of_the_others_comes_last_with_how_many_they_are(screen):
         s.table.scroll_end(animate=False)
         await s.settle()
         lines = s.text(s.table).splitlines()
-        assert "123 others" in lines[-3]
-        assert "total, 623 rows" in lines[-2]
+        assert "123 others" in lines[-4]
+        assert "total, 623 rows" in lines[-3]
 
 
 async def test_keys_move_the_sorted_column(screen):
@@ -125,7 +125,7 @@ async def test_a_name_that_looks_like_markup_can_be_selected_and_filtered(screen
         await s.press("slash", "left_square_bracket", "slash", "b", "right_square_bracket")
         await s.press("enter", "down")
         assert s.names() == ["[/b]"]
-        assert "5 [/b]" in s.text(s.table).splitlines()[-1]
+        assert "5 [/b] · root · [bold]not markup[/]" in s.text(s.table).splitlines()[-2]
 
 
 async def test_control_characters_never_reach_the_terminal(screen):

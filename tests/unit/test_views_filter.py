@@ -32,6 +32,7 @@ def test_a_pattern_works_before_its_closing_slash_is_typed():
 
 def test_a_wrong_pattern_says_so_and_hides_nothing():
     chosen = compile_filter("/(/")
+    assert chosen is not None
     assert chosen.error.startswith("not a pattern")
     assert chosen.matches("anything")
 

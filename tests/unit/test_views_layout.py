@@ -2,18 +2,19 @@
 
 import pytest
 
-from ebpftop.model import Column, ProbeInfo, Sample, Table, View
+from ebpftop.model import Column, ProbeInfo, Sample, Table, View, ViewKind
 from ebpftop.views import columns
 from ebpftop.views.layout import Arrangement, arrange
 from ebpftop.views.state import ViewState
 from ebpftop.views.table import Shape, build
 
-KINDS = ("table", "histogram", "heat")
+KINDS: tuple[ViewKind, ...] = ("table", "histogram", "heat")
 
 
 @pytest.mark.parametrize("size", [(80, 20), (200, 20), (90, 60)])
 def test_where_there_is_little_room_one_view_has_it_all(size):
-    assert arrange(*size, KINDS, 0) == Arrangement(0)
+    columns, rows = size
+    assert arrange(columns, rows, KINDS, 0) == Arrangement(0)
 
 
 def test_a_wide_screen_has_the_others_beside():

@@ -27,8 +27,9 @@ def sample(**changes):
     return Sample("biotop", 1, 0, 0, **{"dt_ns": SECOND, "tables": {}, **changes})
 
 
-def texts(*arguments, level=None):
-    return [p.text for p in quality(*arguments, SECOND) if level is None or p.level == level]
+def texts(status, sample, level=None):
+    parts = quality(status, sample, SECOND)
+    return [part.text for part in parts if level is None or part.level == level]
 
 
 def test_it_tells_rate_cost_per_event_and_share_of_a_core():

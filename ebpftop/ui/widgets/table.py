@@ -1,7 +1,7 @@
 """The table of a pane: draws only the lines that are on the screen.
 
-The first line is the heading, the last one the total; between them the rows scroll. The cursor is
-the key of a row, not its place.
+The first line is the heading; the rows scroll between it and the last lines, which are the total
+and, while a row is selected, who it is about. The cursor is the key of a row, not its place.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.segment import Segment
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ebpftop.ui import actions
 from ebpftop.ui.messages import RowSelected
-from ebpftop.ui.themes import HEAT_LEVELS
+from ebpftop.ui.widgets import cells
 from ebpftop.views import columns as layout
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from textual.events import Click, Resize
 
     from ebpftop.model import ProbeInfo, Process, Row, Sample, View
+    from ebpftop.views.state import Key
 
-HEADING, TOTAL = 1, 1
-COMMAND_LINE_FROM = 24  # cells of the command column from which there is room for the arguments
+HEADING = 1
 
 
 class SampleTable(ScrollView, can_focus=True):
@@ -40,18 +40,7 @@ class SampleTable(ScrollView, can_focus=True):
 
     BINDINGS = actions.bindings(actions.TABLE)
     ALLOW_SELECT = False
-    COMPONENT_CLASSES = {
-        "table--heading",
-        "table--heading-sorted",
-        "table--name",
-        "table--sorted",
-        "table--dim",
-        "table--bar",
-        "table--cursor",
-        "table--total",
-        "table--empty",
-        *(f"table--heat-{level}" for level in range(HEAT_LEVELS)),
-    }
+    COMPONENT_CLASSES = cells.CLASSES
 
     def __init__(self, info: ProbeInfo, view: View) -> None:
         super().__init__(classes="view")
@@ -113,6 +102,11 @@ class SampleTable(ScrollView, can_focus=True):
         self.state = replace(self.state, reverse=not self.state.reverse)
         self._rebuild()
 
+    @property
+    def filtered(self) -> str:
+        """The filter."""
+        return self.state.filter
+
     def filter(self, text: str) -> None:
         """Show only the rows that match."""
         if text != self.state.filter:
@@ -128,11 +122,16 @@ class SampleTable(ScrollView, can_focus=True):
             key = self._view.key(rows[self._at])
         if key == self.state.cursor:
             return
-        self.state = replace(self.state, cursor=key)
+        before, self.state = self.state.cursor, replace(self.state, cursor=key)
+        if before is None or key is None:
+            self._place()  # there is one line more below the rows, or one less
+            self.refresh()
+        else:
+            self._refresh_row(before)
+            self._refresh_row(key)
+            self.refresh(Region(0, self.size.height - 1, self.size.width, 1))
         if key is not None:
             self._scroll_to_row(self._at)
-        self._describe()
-        self.refresh()
         self.post_message(RowSelected(self))
 
     def action_move(self, step: int) -> None:
@@ -172,8 +171,8 @@ class SampleTable(ScrollView, can_focus=True):
             if column is not None:
                 self.sort_by(column)
             return
-        position = self._row_at(offset.y)
-        if position is not None and position < len(self._view.rows):
+        position = self.scroll_offset.y + offset.y - HEADING
+        if offset.y < self.size.height - self._footer and position < len(self._view.rows):
             self.select(position)
 
     def on_resize(self, event: Resize) -> None:
@@ -190,96 +189,33 @@ class SampleTable(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
-        width = self.size.width
+        width, view, columns = self.size.width, self._view, self._columns
         if y < HEADING:
-            return self._strip(self._heading(), "table--heading", width)
-        if y == self.size.height - 1 and self._view.rows:
-            return self._strip(self._total_cells(), "table--total", width)
-        position = self._row_at(y)
-        rows = self._view.rows
-        if position is None or position > len(rows):
-            return Strip.blank(width, self._style(""))
-        if position < len(rows):
-            return self._row_strip(rows[position], width)
-        if self._view.others is not None:
-            cells = self._plain_cells(self._view.others, self._others_title(), "table--dim")
-            return self._strip(cells, "", width)
-        if not rows:
-            return Strip([Segment(f" {self._empty()}", self._style("table--empty"))])
+            return self._strip(cells.heading(view, columns), "table--heading", width)
+        below = y - (self.size.height - self._footer)
+        cursor = self.state.cursor
+        if below >= 0 and (view.rows or cursor is not None):
+            if below and cursor is not None:
+                return self._line(cells.selected(view, cursor), "table--selected", width)
+            return self._strip(cells.total(view, columns), "table--total", width)
+        position = self.scroll_offset.y + y - HEADING
+        if position < len(view.rows):
+            return self._row_strip(view.rows[position], width)
+        if position == len(view.rows) and view.others is not None:
+            return self._strip(cells.others(view, columns, view.others), "", width)
+        if position == 0:
+            return self._line(self._empty(), "table--empty", width)
         return Strip.blank(width, self._style(""))
 
     def _row_strip(self, row: Row, width: int) -> Strip:
-        view = self._view
-        if self.state.cursor is not None and view.key(row) == self.state.cursor:
-            cells = ((text, "table--cursor") for text, _ in self._cells(row))
-            return self._strip(cells, "table--cursor", width)
-        return self._strip(self._cells(row), "", width)
+        drawn = cells.row_cells(self._view, self._columns, row)
+        if self.state.cursor is not None and self._view.key(row) == self.state.cursor:
+            drawn = ((text, "table--cursor") for text, _ in drawn)
+            return self._strip(drawn, "table--cursor", width)
+        return self._strip(drawn, "", width)
 
-    def _cells(self, row: Row) -> Iterator[tuple[str, str]]:
-        """Texts of a row, with their component class; the sorted figure is drawn over a bar."""
-        view = self._view
-        for position, (shown, width) in enumerate(zip(view.columns, self._columns.widths)):
-            value = view.value(row, position)
-            cell = fmt.fit(fmt.FORMATS[shown.kind](value), width, shown.numeric)
-            if not value:
-                yield cell, "table--dim"
-            elif shown.column is tables.COMMAND:
-                yield from self._command(row, value, width)
-            elif position == view.sort and shown.measured:
-                share = view.share(row)
-                level = min(HEAT_LEVELS - 1, int(share * HEAT_LEVELS))
-                filled = round(share * width)
-                yield cell[:filled], "table--bar"
-                yield cell[filled:], f"table--heat-{level}"
-            else:
-                yield cell, ""
-            yield " " * self._columns.gap, ""
-
-    def _command(self, row: Row, comm: str, width: int) -> Iterator[tuple[str, str]]:
-        """The name, and behind it the command line where there is room for it."""
-        process, name = self._view.process(row), fmt.cut(fmt.clean(comm), width)
-        if width < COMMAND_LINE_FROM or process is None or not process.cmdline:
-            yield fmt.fit(name, width), "table--name"
-            return
-        name += "  "
-        yield name, "table--name"
-        yield fmt.fit(fmt.clean(process.cmdline), width - fmt.width(name)), "table--dim"
-
-    def _heading(self) -> Iterator[tuple[str, str]]:
-        view = self._view
-        mark = "▲" if view.reverse else "▼"
-        for position, (shown, width) in enumerate(zip(view.columns, self._columns.widths)):
-            title, style = shown.column.title, "table--heading"
-            if position == view.sort:
-                style = "table--heading-sorted"
-                title = mark + title if shown.numeric else title + mark
-            yield fmt.fit(title, width, shown.numeric), style
-            yield " " * self._columns.gap, "table--heading"
-
-    def _total_cells(self) -> Iterator[tuple[str, str]]:
-        view = self._view
-        count = len(view.rows) + view.folded
-        available = view.available + view.folded
-        title = f"{count} rows" if count == available else f"{count} of {available} rows"
-        title = f"total, {title}"
-        return self._plain_cells(view.total, title, "table--total")
-
-    def _others_title(self) -> str:
-        return f"{self._view.folded} others" if self._view.folded else "others"
-
-    def _plain_cells(self, row: Row, title: str, style: str) -> Iterator[tuple[str, str]]:
-        """A row that is about no one in particular: figures, and a title over its key columns."""
-        room, untitled = 0, True
-        for position, (shown, width) in enumerate(zip(self._view.columns, self._columns.widths)):
-            if not shown.measured and untitled:
-                room += width + self._columns.gap
-                continue
-            if untitled:
-                yield fmt.fit(title, room), style
-                untitled = False
-            text = fmt.fit(self._view.text(row, position), width, shown.numeric)
-            yield (text if shown.measured else " " * width), style
-            yield " " * self._columns.gap, style
+    def _line(self, text: str, style: str, width: int) -> Strip:
+        return Strip([Segment(fmt.fit(text, width), self._style(style))], width)
 
     def _empty(self) -> str:
         if self._sample is None:
@@ -290,11 +226,11 @@ class SampleTable(ScrollView, can_focus=True):
             return "nothing of the selected row in this interval"
         return "nothing in this interval"
 
-    def _strip(self, cells: Iterator[tuple[str, str]], base: str, width: int) -> Strip:
+    def _strip(self, drawn: Iterator[tuple[str, str]], base: str, width: int) -> Strip:
         """Cells side by side, scrolled sideways behind those that stay."""
         segments: list[Segment] = []
         text, before = "", base
-        for cell, name in cells:
+        for cell, name in drawn:
             if name != before:
                 if text:
                     segments.append(Segment(text, self._style(before)))
@@ -320,13 +256,18 @@ class SampleTable(ScrollView, can_focus=True):
     # Where things are
 
     @property
-    def _visible_rows(self) -> int:
-        return max(1, self.size.height - HEADING - TOTAL)
+    def _room(self) -> int:
+        """Cells for the columns; the scrollbar has its own, whether it is there or not."""
+        return self.size.width - self.scrollbar_size_vertical
 
-    def _row_at(self, y: int) -> int | None:
-        if y < HEADING or y >= self.size.height:
-            return None
-        return self.scroll_offset.y + y - HEADING
+    @property
+    def _visible_rows(self) -> int:
+        return max(1, self.size.height - HEADING - self._footer)
+
+    @property
+    def _footer(self) -> int:
+        """Lines below the rows."""
+        return 1 if self.state.cursor is None else 2
 
     def _rebuild(self) -> None:
         """Work the rows out anew; the cursor stays in sight if it was."""
@@ -346,11 +287,17 @@ class SampleTable(ScrollView, can_focus=True):
         top = self.scroll_offset.y
         last = top + max(self._visible_rows, 50)
         self._natural = layout.natural(self._view, top, last, self._natural)
-        self._columns = layout.place(self._view.columns, self._natural, self.size.width)
-        lines = HEADING + TOTAL + len(self._view.rows) + (self._view.others is not None)
+        self._columns = layout.place(self._view.columns, self._natural, self._room)
+        rows = len(self._view.rows) + (self._view.others is not None)
+        lines = HEADING + rows + self._footer
         size = Size(max(self._columns.total - self._columns.gap, 1), lines)
         if size != self.virtual_size:
             self.virtual_size = size
+
+    def _refresh_row(self, key: Key) -> None:
+        position = self._view.position(key)
+        if position is not None:
+            self.refresh_line(position + HEADING)
 
     def _is_visible(self, position: int) -> bool:
         top = self.scroll_offset.y
@@ -369,31 +316,15 @@ class SampleTable(ScrollView, can_focus=True):
             return
         start = sum(places.widths[:column]) + places.gap * column
         end, shift = start + places.widths[column], self.scroll_offset.x
-        if end - shift > self.size.width:
-            self.scroll_to(x=end - self.size.width, animate=False)
+        if end - shift > self._room:
+            self.scroll_to(x=end - self._room, animate=False)
         elif start - shift < places.fixed_width:
             self.scroll_to(x=start - places.fixed_width, animate=False)
 
     def _describe(self) -> None:
-        """Say in the border what is filtered, and who is selected."""
-        title = Content(self.shape.view.title)
+        """Say in the border what is filtered."""
+        title = self.shape.view.title
         if self.state.filter:
             wrong = f" ({self._view.error})" if self._view.error else ""
-            title = Content(
-                f"{self.shape.view.title} · filter: {fmt.clean(self.state.filter)}{wrong}"
-            )
-        self.border_title = title
-        self.border_subtitle = Content(self._selected()) if self.state.cursor else None
-
-    def _selected(self) -> str:
-        view, cursor = self._view, self.state.cursor
-        assert cursor is not None
-        if self.shape.pid is None:
-            return " ".join(fmt.label(value) for value in cursor)
-        pid = cursor[self.shape.keys.index(self.shape.pid)]
-        process = view.processes.get(pid)
-        gone = "" if view.position(cursor) is not None else "not in this interval"
-        if process is None:
-            return " · ".join(filter(None, (f"{pid}", gone)))
-        parts = (f"{pid} {process.comm}", process.user, process.unit, process.cmdline, gone)
-        return fmt.clean(" · ".join(filter(None, parts)))
+            title = f"{title} · filter: {self.state.filter}{wrong}"
+        self.border_title = Content(fmt.clean(title))

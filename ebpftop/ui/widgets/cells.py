@@ -1,0 +1,118 @@
+"""The lines of a table as texts with their component classes; the colours are the theme's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ebpftop.ui.themes import HEAT_LEVELS
+from ebpftop.views import format as fmt
+from ebpftop.views.table import COMMAND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpftop.model import Row
+    from ebpftop.views.columns import Columns
+    from ebpftop.views.state import Key
+    from ebpftop.views.table import TableView
+
+    Cells = Iterator[tuple[str, str]]
+
+CLASSES = {
+    "table--heading",
+    "table--heading-sorted",
+    "table--name",
+    "table--dim",
+    "table--bar",
+    "table--cursor",
+    "table--total",
+    "table--selected",
+    "table--empty",
+    *(f"table--heat-{level}" for level in range(HEAT_LEVELS)),
+}
+COMMAND_LINE_FROM = 24  # cells of the command column from which there is room for the arguments
+
+
+def heading(view: TableView, columns: Columns) -> Cells:
+    """The titles, with a mark at the sorted column."""
+    mark = "▲" if view.reverse else "▼"
+    for position, (shown, width) in enumerate(zip(view.columns, columns.widths)):
+        title, style = fmt.clean(shown.column.title), "table--heading"
+        if position == view.sort:
+            style = "table--heading-sorted"
+            title = mark + title if shown.numeric else title + mark
+        yield fmt.fit(title, width, shown.numeric), style
+        yield " " * columns.gap, "table--heading"
+
+
+def row_cells(view: TableView, columns: Columns, row: Row) -> Cells:
+    """A row; the sorted figure is drawn over a bar of its size."""
+    for position, (shown, width) in enumerate(zip(view.columns, columns.widths)):
+        value = view.value(row, position)
+        cell = fmt.fit(fmt.FORMATS[shown.kind](value), width, shown.numeric)
+        if not value:
+            yield cell, "table--dim"
+        elif shown.column is COMMAND:
+            yield from _command(view, row, value, width)
+        elif position == view.sort and shown.measured:
+            share = view.share(row)
+            level = min(HEAT_LEVELS - 1, int(share * HEAT_LEVELS))
+            filled = round(share * width)
+            yield cell[:filled], "table--bar"
+            yield cell[filled:], f"table--heat-{level}"
+        else:
+            yield cell, ""
+        yield " " * columns.gap, ""
+
+
+def total(view: TableView, columns: Columns) -> Cells:
+    """All rows as one."""
+    shown, available = len(view.rows) + view.folded, view.available + view.folded
+    rows = f"{shown} rows" if shown == available else f"{shown} of {available} rows"
+    return _titled(view, columns, view.total, f"total, {rows}", "table--total")
+
+
+def others(view: TableView, columns: Columns, row: Row) -> Cells:
+    """The row of those that the collector folded together."""
+    title = f"{view.folded} others" if view.folded else "others"
+    return _titled(view, columns, row, title, "table--dim")
+
+
+def selected(view: TableView, cursor: Key) -> str:
+    """Who the selected row is about."""
+    if view.shape.pid is None:
+        return " · ".join(fmt.label(value) for value in cursor)
+    pid = cursor[view.shape.keys.index(view.shape.pid)]
+    process = view.processes.get(pid)
+    gone = "" if view.position(cursor) is not None else "not in this interval"
+    if process is None:
+        parts = [f"process {pid}", "its name is not known", gone]
+    else:
+        parts = [f"{pid} {process.comm}", process.user, process.unit, process.cmdline, gone]
+    return fmt.clean(" · ".join(filter(None, parts)))
+
+
+def _command(view: TableView, row: Row, comm: str, width: int) -> Cells:
+    """The name, and behind it the command line where there is room for it."""
+    process, name = view.process(row), fmt.cut(fmt.clean(comm), width)
+    if width < COMMAND_LINE_FROM or process is None or not process.cmdline:
+        yield fmt.fit(name, width), "table--name"
+        return
+    name += "  "
+    yield name, "table--name"
+    yield fmt.fit(fmt.clean(process.cmdline), width - fmt.width(name)), "table--dim"
+
+
+def _titled(view: TableView, columns: Columns, row: Row, title: str, style: str) -> Cells:
+    """A row that is about no one in particular: figures, and a title over its key columns."""
+    room, untitled = 0, True
+    for position, (shown, width) in enumerate(zip(view.columns, columns.widths)):
+        if not shown.measured and untitled:
+            room += width + columns.gap
+            continue
+        if untitled:
+            yield fmt.fit(title, room), style
+            untitled = False
+        text = fmt.fit(view.text(row, position), width, shown.numeric)
+        yield (text if shown.measured else " " * width), style
+        yield " " * columns.gap, style
