@@ -109,8 +109,10 @@ async def test_columns_that_do_not_fit_scroll_and_the_names_stay(screen):
     wide = scenes.at("biotop", 1, {"io": [(1204, 1, "d" * 40, "o" * 30, *[1] * 5)], "latency": []})
     async with screen(*scenes.opening(), wide, size=(80, 24)) as s:
         assert "MAX" not in s.text(s.table)
+        assert "▸" in s.text(s.table)
         await s.press(*["right"] * 8)
         assert "MAX" in s.text(s.table)
+        assert "◂" in s.text(s.table)
         assert "nginx" in s.text(s.table)
 
 

@@ -68,7 +68,9 @@ def row_cells(view: TableView, columns: Columns, row: Row) -> Cells:
 def total(view: TableView, columns: Columns) -> Cells:
     """All rows as one."""
     shown, available = len(view.rows) + view.folded, view.available + view.folded
-    rows = f"{shown} rows" if shown == available else f"{shown} of {available} rows"
+    rows = f"{available} row" if available == 1 else f"{available} rows"
+    if shown != available:
+        rows = f"{shown} of {rows}"
     return _titled(view, columns, view.total, f"total, {rows}", "table--total")
 
 

@@ -191,7 +191,7 @@ class SampleTable(ScrollView, can_focus=True):
         """One line of the screen."""
         width, view, columns = self.size.width, self._view, self._columns
         if y < HEADING:
-            return self._strip(cells.heading(view, columns), "table--heading", width)
+            return self._heading(width)
         below = y - (self.size.height - self._footer)
         cursor = self.state.cursor
         if below >= 0 and (view.rows or cursor is not None):
@@ -206,6 +206,18 @@ class SampleTable(ScrollView, can_focus=True):
         if position == 0:
             return self._line(self._empty(), "table--empty", width)
         return Strip.blank(width, self._style(""))
+
+    def _heading(self, width: int) -> Strip:
+        """The titles; an arrow at the edge says that there are more columns than room."""
+        strip = self._strip(cells.heading(self._view, self._columns), "table--heading", width)
+        arrow = self._style("table--heading-sorted")
+        if self.virtual_size.width - self.scroll_offset.x > self._room:
+            strip = Strip.join((strip.crop(0, width - 1), Strip([Segment("▸", arrow)])))
+        if self.scroll_offset.x:
+            edge = self._columns.fixed_width
+            left, right = strip.crop(0, edge - 1), strip.crop(edge, width)
+            strip = Strip.join((left, Strip([Segment("◂", arrow)]), right))
+        return strip
 
     def _row_strip(self, row: Row, width: int) -> Strip:
         drawn = cells.row_cells(self._view, self._columns, row)
