@@ -66,6 +66,18 @@ DASHBOARD = (
     Action("help", "question_mark,f1,h", "?", "Help", "help"),
     Action("app.quit", "q,f10,ctrl+c", "q", "Quit", "quit"),
 )
+FLAME = (
+    Action("move('up')", "up", "↑", "Caller"),
+    Action("move('down')", "down", "↓", "Largest callee"),
+    Action("move('left')", "left", "←", "Frame to the left"),
+    Action("move('right')", "right", "→", "Frame to the right"),
+    Action("zoom", "enter", "Enter", "Give the selected frame the whole width"),
+    Action("unzoom", "escape,backspace,u", "Esc", "End the search, then zoom out"),
+    Action("weight", "w", "w", "Time blocked, time waiting for a CPU, or both"),
+    Action("merge", "m", "m", "Processes of one name as one, or each"),
+    Action("asleep", "i", "i", "Threads that slept throughout: show, or leave out"),
+)
+HISTOGRAM = (Action("turn", "b", "b", "Upright bars, or lines"),)
 TABLE = (
     Action("move(-1)", "up", "↑", "One row up"),
     Action("move(1)", "down", "↓", "One row down"),

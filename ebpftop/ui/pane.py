@@ -13,6 +13,7 @@ from textual.containers import Container, Vertical
 
 from ebpftop.ui.messages import RowSelected, SampleArrived
 from ebpftop.ui.widgets import widget_for
+from ebpftop.ui.widgets.flame import Flame
 from ebpftop.ui.widgets.quality import QualityLine
 from ebpftop.ui.widgets.status_card import StatusCard
 from ebpftop.ui.widgets.table import SampleTable
@@ -65,6 +66,12 @@ class Pane(Container):
             if isinstance(selected, SampleTable):
                 return selected
         return self._first_table
+
+    @property
+    def searched(self) -> SampleTable | Flame | None:
+        """What the filter's line is about: the flame in the big tile, else the table."""
+        selected = self._widgets[self._tiled[self._selected]] if self._tiled else None
+        return selected if isinstance(selected, Flame) else self.table
 
     def draw(self) -> None:
         """Draw the newest that the feed has."""

@@ -111,7 +111,7 @@ def test_a_chart_with_a_line_per_process(snap_compare):
 
 def test_a_flame_with_a_search(snap_compare):
     async def look(pilot):
-        pilot.app.widget.set_search("epoll")
+        pilot.app.widget.filter("epoll")
 
     assert snap_compare(OneWidget(flame(), stacks()), run_before=look, terminal_size=WIDE)
 
@@ -260,7 +260,7 @@ async def test_flame_zoom_comes_back_with_what_it_was_in(pilot):
 @on_flame
 async def test_flame_a_search_tells_its_share_and_escape_ends_it(pilot):
     widget = pilot.app.widget
-    widget.set_search("kswapd")
+    widget.filter("kswapd")
     await pilot.pause()
     assert "“kswapd” 8.0% in 2 frames" in text(pilot.app)
     await pilot.press("escape")
@@ -270,7 +270,7 @@ async def test_flame_a_search_tells_its_share_and_escape_ends_it(pilot):
 @on_flame
 async def test_flame_a_search_follows_new_samples(pilot):
     widget = pilot.app.widget
-    widget.set_search("kswapd")
+    widget.filter("kswapd")
     before = widget.search.weight
     widget.show(stacks(10), {})
     assert 0 < widget.search.weight < before

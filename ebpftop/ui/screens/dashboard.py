@@ -17,6 +17,7 @@ from ebpftop.ui.pane import Pane
 from ebpftop.ui.screens.help import HelpScreen
 from ebpftop.ui.widgets.header import Header, PaneStrip
 from ebpftop.ui.widgets.keys import KeyBar
+from ebpftop.ui.widgets.table import SampleTable
 from ebpftop.views import format as fmt
 from ebpftop.views.layout import MIN_COLUMNS, MIN_ROWS
 from ebpftop.views.machine import machine
@@ -172,23 +173,23 @@ class Dashboard(Screen[None]):
 
     def action_filter(self) -> None:
         """Open the line where the filter is typed."""
-        table = self.pane.table if self.pane else None
-        if table:
+        searched = self.pane.searched if self.pane else None
+        if searched:
             self.add_class("-filtering")
             line = self.query_one("#filter", Input)
-            line.value = table.state.filter
+            line.value = searched.filtered
             line.focus()
 
     def action_clear(self) -> None:
         """Clear the filter, or else the selection."""
-        table = self.pane.table if self.pane else None
+        searched = self.pane.searched if self.pane else None
         if self.has_class("-filtering"):
             self.query_one("#filter", Input).value = ""
             self._close_filter()
-        elif table and table.state.filter:
-            table.filter("")
-        elif table:
-            table.select(None)
+        elif searched and searched.filtered:
+            searched.filter("")
+        elif isinstance(searched, SampleTable):
+            searched.select(None)
 
     def action_pause(self) -> None:
         """Stop the display, or go on with the newest."""
@@ -221,9 +222,9 @@ class Dashboard(Screen[None]):
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
-        table = self.pane.table if self.pane else None
-        if table and self.has_class("-filtering"):
-            table.filter(event.value)
+        searched = self.pane.searched if self.pane else None
+        if searched and self.has_class("-filtering"):
+            searched.filter(event.value)
 
     @on(Input.Submitted, "#filter")
     def _filter_submitted(self) -> None:
@@ -232,9 +233,9 @@ class Dashboard(Screen[None]):
     def _close_filter(self) -> None:
         if self.has_class("-filtering"):
             self.remove_class("-filtering")
-            table = self.pane.table if self.pane else None
-            if table:
-                table.filter(self.query_one("#filter", Input).value)
+            searched = self.pane.searched if self.pane else None
+            if searched:
+                searched.filter(self.query_one("#filter", Input).value)
             if self.pane:
                 self.pane.focus_view()
 

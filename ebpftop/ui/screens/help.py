@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ebpftop.ui.actions import Action
 
 KEY_CELLS, NAME_CELLS = 9, 14
+OF_VIEWS = (
+    ("flame", "Keys of the flame view", actions.FLAME),
+    ("histogram", "Keys of a histogram", actions.HISTOGRAM),
+)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -42,10 +46,16 @@ class HelpScreen(ModalScreen[None]):
             page.border_subtitle = "↑↓ scroll · Esc closes"
             if self._info:
                 yield Static(Content("\n").join(_about(self._info)))
-            yield Static(Content("\n").join(_keys()))
+            yield Static(Content("\n").join(_keys(self._info)))
 
 
-def _keys() -> Iterator[Content]:
+def _keys(info: ProbeInfo | None) -> Iterator[Content]:
+    kinds = {view.kind for view in info.views} if info else set()
+    for kind, title, keys in OF_VIEWS:
+        if kind in kinds:
+            yield Content.styled(title, "bold $primary")
+            yield from (_key(action.shown, _sentence(action)) for action in keys)
+            yield Content("")
     yield Content.styled("Keys", "bold $primary")
     yield _key("1…9, 0", "Pane of that number")
     for action in (*actions.DASHBOARD, *actions.TABLE):

@@ -13,9 +13,9 @@ from zlib import crc32
 from rich.segment import Segment
 from rich.style import Style
 from textual.actions import SkipAction
-from textual.binding import Binding
 from textual.strip import Strip
 
+from ebpftop.ui import actions
 from ebpftop.ui.widgets.drawing import SEPARATOR, Drawing, mixed
 from ebpftop.views import flame, stacks
 from ebpftop.views import format as fmt
@@ -54,17 +54,7 @@ class Flame(Drawing, can_focus=True):
         zoom, selected: paths of names below the root, kept whatever the next samples hold.
     """
 
-    BINDINGS = [
-        Binding("up", "move('up')", "Caller", show=False),
-        Binding("down", "move('down')", "Largest callee", show=False),
-        Binding("left", "move('left')", "Frame to the left", show=False),
-        Binding("right", "move('right')", "Frame to the right", show=False),
-        Binding("enter", "zoom", "Zoom in", show=False),
-        Binding("escape,backspace,u", "unzoom", "Zoom out", show=False),
-        Binding("w", "weight", "Blocked, waiting, or both", show=False),
-        Binding("m", "merge", "Processes of one name as one", show=False),
-        Binding("i", "asleep", "Threads that slept throughout, too", show=False),
-    ]
+    BINDINGS = actions.bindings(actions.FLAME)
     DEFAULT_CSS = """
     Flame {
         & > .flame--all { background: $panel; color: $foreground; }
@@ -111,7 +101,12 @@ class Flame(Drawing, can_focus=True):
         """What is searched for, and how much of all time it is."""
         return self._search
 
-    def set_search(self, text: str) -> None:
+    @property
+    def filtered(self) -> str:
+        """The text that is searched for."""
+        return self._search.text
+
+    def filter(self, text: str) -> None:
         """Highlight the frames whose names hold a text; the empty text ends the search."""
         self._search = flame.search(self.window.tree, text)
         self._searched = (self.window.tree, self.window.tree.version)
@@ -133,9 +128,8 @@ class Flame(Drawing, can_focus=True):
         after = (self.window.lasted,) if self.samples else ()
         total = f"{fmt.ns(window.tree.root.total)} {WEIGHT_TITLES[window.weight]}"
         if window.sleepers:
-            total += (
-                f"{SEPARATOR}{fmt.count(window.sleepers)} threads asleep throughout left out (i)"
-            )
+            threads = f"{fmt.count(window.sleepers)} thread{'s' * (window.sleepers != 1)}"
+            total += f"{SEPARATOR}{threads} asleep throughout (i shows)"
         self.head(total if self.samples else "", after=after)
 
     def notify_style_update(self) -> None:
@@ -158,7 +152,7 @@ class Flame(Drawing, can_focus=True):
     def action_unzoom(self) -> None:
         """End the search, else go back to the whole."""
         if self._search.text:
-            self.set_search("")
+            self.filter("")
         elif self.zoom:
             self.zoom = ()
             self._top = 0

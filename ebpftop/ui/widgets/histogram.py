@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.binding import Binding
-
+from ebpftop.ui import actions
 from ebpftop.ui.widgets import plot
 from ebpftop.ui.widgets.drawing import Drawing
 from ebpftop.views import chart as charts
@@ -43,7 +42,7 @@ LABEL_CELLS = 9
 class Histogram(Drawing, can_focus=True):
     """Counts by bucket; series side by side where there is room, else their sum."""
 
-    BINDINGS = [Binding("b", "turn", "Upright bars or lines", show=False)]
+    BINDINGS = actions.bindings(actions.HISTOGRAM)
     DEFAULT_CSS = """
     Histogram {
         & > .histogram--label { color: $dim; }
