@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ebpftop.ui.themes import HEAT_LEVELS
 from ebpftop.views import format as fmt
 from ebpftop.views.table import COMMAND
 
@@ -28,7 +27,6 @@ CLASSES = {
     "table--total",
     "table--selected",
     "table--empty",
-    *(f"table--heat-{level}" for level in range(HEAT_LEVELS)),
 }
 COMMAND_LINE_FROM = 24  # cells of the command column from which there is room for the arguments
 
@@ -55,11 +53,9 @@ def row_cells(view: TableView, columns: Columns, row: Row) -> Cells:
         elif shown.column is COMMAND:
             yield from _command(view, row, value, width)
         elif position == view.sort and shown.measured:
-            share = view.share(row)
-            level = min(HEAT_LEVELS - 1, int(share * HEAT_LEVELS))
-            filled = round(share * width)
+            filled = round(view.share(row) * width)
             yield cell[:filled], "table--bar"
-            yield cell[filled:], f"table--heat-{level}"
+            yield cell[filled:], ""
         else:
             yield cell, ""
         yield " " * columns.gap, ""

@@ -243,7 +243,7 @@ class SampleTable(ScrollView, can_focus=True):
         segments: list[Segment] = []
         text, before = "", base
         for cell, name in drawn:
-            if name != before:
+            if name != before and cell:
                 if text:
                     segments.append(Segment(text, self._style(before)))
                 text, before = "", name
