@@ -223,6 +223,8 @@ def test_who_is_on_the_cpu_is_named(session, cpu):
 
 
 def test_waits_add_up_to_the_schedulers_run_delay(session, cpu):
+    unseen = "waits of which the beginning or the end was not seen"
+    unseen_before = session.lost("runqlen").get(unseen, 0)
     with load(cpu, BURN, BURN) as _, load(cpu, WORK) as (worker,):
         assert worker.stdout.readline() == "done\n"
         while Path(f"/proc/{worker.pid}/stat").read_text().split(") ")[1][0] != "S":
@@ -233,7 +235,10 @@ def test_waits_add_up_to_the_schedulers_run_delay(session, cpu):
     waits = [r for r in session.rows("runqlen", "waits") if r["pid"] == worker.pid]
     total_ns = sum(row["wait_ns"] for row in delays)
     print(f"waited {total_ns / 1e6:.3f} ms, run_delay {run_delay_ns / 1e6:.3f} ms")
-    assert total_ns == pytest.approx(run_delay_ns, rel=0.005)
+    # Programs do not run on threads of PID 1 here: what that hid is counted, and may be missing.
+    hidden = session.lost("runqlen").get(unseen, 0) - unseen_before
+    hidden_ns = hidden * max(row["max_ns"] for row in delays)
+    assert run_delay_ns * 0.995 - hidden_ns <= total_ns <= run_delay_ns * 1.005
     assert sum(row["ended_ns"] for row in delays) == total_ns
     assert sum(row["wait_ns"] for row in waits) == total_ns
     assert sum(row["count"] for row in waits) == sum(row["count"] for row in delays)
