@@ -1,29 +1,43 @@
-"""bpf(2) without a library: batch reads, deletes, object info, run-time statistics.
+"""bpf(2) without a library: maps, programs, hooks, batch reads, object info, run-time statistics.
 
-Sources: include/uapi/linux/bpf.h (batch operations 5.6, BPF_ENABLE_STATS 5.8).
+Sources: include/uapi/linux/bpf.h (batch operations 5.6, BPF_ENABLE_STATS 5.8) and perf_event.h.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
+from typing import NamedTuple
 
 NR_BPF = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 321)
+NR_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(platform.machine(), 298)
 
+MAP_CREATE = 0
 MAP_LOOKUP_ELEM = 1
 MAP_UPDATE_ELEM = 2
 MAP_DELETE_ELEM = 3
+PROG_LOAD = 5
 OBJ_GET_INFO_BY_FD = 15
+RAW_TRACEPOINT_OPEN = 17
 MAP_LOOKUP_BATCH = 24
 MAP_LOOKUP_AND_DELETE_BATCH = 25
 ENABLE_STATS = 32
 NOEXIST = 1  # flag of MAP_UPDATE_ELEM
 
+PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK = 1, 0
+PERF_ATTR_FREQ = 1 << 10
+PERF_FLAG_FD_CLOEXEC = 8
+PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF = 0x2400, 0x40042408
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
 _libc.syscall.restype = ctypes.c_long
+_perf_event_open = _libc["syscall"]
+_perf_event_open.argtypes = [ctypes.c_long, ctypes.c_void_p, *[ctypes.c_int] * 3, ctypes.c_ulong]
+_perf_event_open.restype = ctypes.c_long
 
 
 class BatchAttr(ctypes.Structure):
@@ -123,11 +137,165 @@ def enable_stats() -> int | None:
     return fd if fd >= 0 else None
 
 
+class MapSpec(NamedTuple):
+    """What a map is created from, as the kernel tells it of one that exists."""
+
+    name: str
+    type: int
+    key_bytes: int
+    value_bytes: int
+    max_entries: int
+    flags: int
+
+
+class _MapInfo(ctypes.Structure):
+    """`struct bpf_map_info` up to the name (4.15)."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("name", ctypes.c_char * 16),
+    )
+
+
+class _MapAttr(ctypes.Structure):
+    """`union bpf_attr` of BPF_MAP_CREATE up to the name."""
+
+    _fields_ = (
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("inner_map_fd", ctypes.c_uint32),
+        ("numa_node", ctypes.c_uint32),
+        ("map_name", ctypes.c_char * 16),
+    )
+
+
+class _ProgramAttr(ctypes.Structure):
+    """`union bpf_attr` of BPF_PROG_LOAD up to the name."""
+
+    _fields_ = (
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+        ("kern_version", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_name", ctypes.c_char * 16),
+    )
+
+
+class _RawTracepointAttr(ctypes.Structure):
+    """`union bpf_attr` of BPF_RAW_TRACEPOINT_OPEN."""
+
+    _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("pad", ctypes.c_uint32))
+
+
+class _PerfEventAttr(ctypes.Structure):
+    """`struct perf_event_attr` of its first size (PERF_ATTR_SIZE_VER0)."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("config", ctypes.c_uint64),
+        ("sample_freq", ctypes.c_uint64),
+        ("sample_type", ctypes.c_uint64),
+        ("read_format", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+        ("wakeup_events", ctypes.c_uint32),
+        ("bp_type", ctypes.c_uint32),
+        ("config1", ctypes.c_uint64),
+    )
+
+
+def map_spec(map_fd: int) -> MapSpec:
+    """What an existing map was created from. Raises OSError."""
+    info = _MapInfo()
+    _get_info(map_fd, info)
+    sizes = info.key_size, info.value_size, info.max_entries, info.map_flags
+    return MapSpec(info.name.decode(), info.type, *sizes)
+
+
+def create_map(spec: MapSpec) -> int:
+    """Descriptor of a new map. Raises OSError."""
+    sizes = spec.key_bytes, spec.value_bytes, spec.max_entries, spec.flags
+    return _open(MAP_CREATE, _MapAttr(spec.type, *sizes, 0, 0, spec.name.encode()), spec.name)
+
+
+def load_program(name: str, kind: int, code: bytes, licence: str, kernel_version: int) -> int:
+    """Descriptor of a program that the verifier has passed. Raises OSError."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    text = ctypes.create_string_buffer(licence.encode())
+    attr = _ProgramAttr(
+        prog_type=kind,
+        insn_cnt=len(code) // 8,
+        insns=ctypes.addressof(instructions),
+        license=ctypes.addressof(text),
+        kern_version=kernel_version,
+        prog_name=name.encode(),
+    )
+    return _open(PROG_LOAD, attr, name)
+
+
+def open_raw_tracepoint(name: str, program_fd: int) -> int:
+    """Attach a program; it stays attached while the returned descriptor is open. Raises OSError."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _open(RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program_fd), name)
+
+
+def open_cpu_clock(cpu: int, frequency: int, program_fd: int) -> int:
+    """Run a program `frequency` times a second on a CPU while the descriptor is open.
+
+    Raises OSError.
+    """
+    attr = _PerfEventAttr(
+        type=PERF_TYPE_SOFTWARE,
+        size=ctypes.sizeof(_PerfEventAttr),
+        config=PERF_COUNT_SW_CPU_CLOCK,
+        sample_freq=frequency,
+        flags=PERF_ATTR_FREQ,
+    )
+    where = -1, cpu, -1, PERF_FLAG_FD_CLOEXEC  # any process, this CPU, no group
+    fd = int(_perf_event_open(NR_PERF_EVENT_OPEN, ctypes.addressof(attr), *where))
+    if fd < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error), f"perf event on CPU {cpu}")
+    fcntl.ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd)
+    fcntl.ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
+    return fd
+
+
+def _open(command: int, attr: ctypes.Structure, name: str) -> int:
+    fd, error = call(command, attr)
+    if fd < 0:
+        raise OSError(error, os.strerror(error), name)
+    return fd
+
+
+def _get_info(fd: int, info: ctypes.Structure) -> None:
+    result, error = call(
+        OBJ_GET_INFO_BY_FD, InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info))
+    )
+    if result != 0:
+        raise OSError(error, os.strerror(error))
+
+
 class _ProgramInfo(ctypes.Structure):
     """`struct bpf_prog_info` up to the run-time statistics."""
 
     _fields_ = (
-        ("before", ctypes.c_uint8 * 192),
+        ("before", ctypes.c_uint8 * 64),
+        ("name", ctypes.c_char * 16),
+        ("between", ctypes.c_uint8 * 112),
         ("run_time_ns", ctypes.c_uint64),
         ("run_cnt", ctypes.c_uint64),
     )
@@ -136,8 +304,12 @@ class _ProgramInfo(ctypes.Structure):
 def program_runs(program_fd: int) -> tuple[int, int]:
     """Runs of a program and the nanoseconds they took, both since it was loaded."""
     info = _ProgramInfo()
-    attr = InfoAttr(program_fd, ctypes.sizeof(info), ctypes.addressof(info))
-    result, error = call(OBJ_GET_INFO_BY_FD, attr)
-    if result != 0:
-        raise OSError(error, os.strerror(error))
+    _get_info(program_fd, info)
     return info.run_cnt, info.run_time_ns
+
+
+def program_name(program_fd: int) -> str:
+    """The name under which the kernel lists a program. Raises OSError."""
+    info = _ProgramInfo()
+    _get_info(program_fd, info)
+    return str(info.name.decode())

@@ -1,8 +1,9 @@
 """The loader: compiles probes, attaches them, hands their descriptors over, and leaves.
 
-One process imports bcc and reads the kernel's types, then forks a child for each probe, so that a
-compiler that dies takes one probe with it. With them go the 120 MB that LLVM took. They leave by
-`os._exit`: BCC's atexit hook would detach what was just handed over.
+One process reads the kernel's types, chooses the hooks, and looks for programs that an earlier
+start compiled; only if some are missing does it import bcc. Then it forks a child for each probe,
+so that a compiler that dies takes one probe with it. With them go the 120 MB that LLVM took. They
+leave by `os._exit`: BCC's atexit hook would detach what was just handed over.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import os
 import socket
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from ebpftop import registry
-from ebpftop.collector import cgroups, hooks
+from ebpftop.collector import bpf, bytecode, cgroups, hooks
 from ebpftop.collector.btf import Btf, BtfError
+from ebpftop.collector.bytecode import PROGRAM_TYPES, Bytecode, BytecodeError
+from ebpftop.collector.cache import Cache, file_name
+from ebpftop.collector.environment import cpu_list
 from ebpftop.collector.maps import MapShape
 from ebpftop.paths import HEADERS, PROBES
 
@@ -30,8 +35,7 @@ FDS_PER_MESSAGE = 200  # the kernel passes at most 253 (SCM_MAX_FD)
 DETAIL_LINES = 20
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
-PERF_TYPE_SOFTWARE = 1
-PERF_SW_CPU_CLOCK = 0
+ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 
 
 @dataclasses.dataclass
@@ -65,6 +69,24 @@ class Loaded:
 
 
 Job = tuple["Probe", socket.socket]
+Result = tuple[Loaded, list[int]]
+
+
+@dataclasses.dataclass
+class Order:
+    """What a child is to do for a probe.
+
+    Attributes:
+        flags: for the compiler.
+        name: of the programs in the cache; empty where they cannot be kept.
+        kept: what the cache has of them.
+    """
+
+    probe: Probe
+    plan: hooks.Plan
+    flags: list[str]
+    name: str
+    kept: Bytecode | None
 
 
 def load_all(jobs: list[Job]) -> NoReturn:
@@ -76,14 +98,15 @@ def load_all(jobs: list[Job]) -> NoReturn:
     try:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, 0)
-        kernel = _prepare()
-        for job in jobs:
+        cache = Cache()
+        orders = _prepare([probe for probe, _ in jobs], cache)
+        for job, order in zip(jobs, orders):
             if len(children) >= (os.cpu_count() or 1):
                 _reap(children)
             log = tempfile.TemporaryFile()  # noqa: SIM115, closed when the child is reaped
             pid = os.fork()
             if pid == 0:
-                _child(*job, kernel, log.fileno())
+                _child(job[1], order, cache, log.fileno())
             children[pid] = job, log
         while children:
             _reap(children)
@@ -91,24 +114,43 @@ def load_all(jobs: list[Job]) -> NoReturn:
         os._exit(0)
 
 
-def _prepare() -> Btf | BtfError:
-    """What all children need; an error is for each of them to report."""
-    with contextlib.suppress(ImportError):
-        import bcc  # noqa: F401
+def _prepare(probes: list[Probe], cache: Cache) -> list[Order | Loaded]:
+    """What to do for each probe, or why nothing can be done; then what all compiles need."""
     try:
-        btf = Btf()
+        kernel = Btf()
     except BtfError as error:
-        return error
-    _shorten_kallsyms(btf)
-    return btf
+        hint = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y"
+        return [Loaded(False, unavailable=True, reason=str(error), hint=hint)] * len(probes)
+    orders = [_order(probe, kernel, cache) for probe in probes]
+    if any(isinstance(order, Order) and order.kept is None for order in orders):
+        with contextlib.suppress(ImportError):
+            import bcc  # noqa: F401
+        cache.note_compiler()
+        _shorten_kallsyms(kernel)
+    return orders
 
 
-def _child(probe: Probe, channel: socket.socket, kernel: Btf | BtfError, log: int) -> NoReturn:
+def _order(probe: Probe, kernel: Btf, cache: Cache) -> Order | Loaded:
+    try:
+        plan = hooks.plan(probe, kernel)
+        flags = [*plan.flags, *cgroups.flags(kernel)]
+    except hooks.UnavailableError as error:
+        return Loaded(False, unavailable=True, reason=error.reason, hint=error.hint)
+    except Exception as error:  # one probe's fault must not end the others
+        return Loaded(False, reason=f"choosing its hooks failed: {error!r}")
+    if not all(hook.kind in PROGRAM_TYPES for hook in plan.hooks):
+        return Order(probe, plan, flags, "", None)
+    used = [*map_names(probe), *(f"{hook.kind} {hook.program}" for hook in plan.hooks)]
+    name = file_name(probe, [*flags, *used])
+    return Order(probe, plan, flags, name, cache.find(name))
+
+
+def _child(channel: socket.socket, order: Order | Loaded, cache: Cache, log: int) -> NoReturn:
     """Load one probe. Clang and libbpf write to descriptor 2, so that becomes `log`."""
     status = 1
     try:
         os.dup2(log, 2)
-        _send(channel, *_load(probe, kernel, log))
+        _send(channel, *(_load(order, cache, log) if isinstance(order, Order) else (order, [])))
         status = 0
     except BaseException as error:  # a traceback of the child would land on the user's screen
         os.write(log, f"the loader failed: {error!r}\n".encode())
@@ -154,20 +196,17 @@ def _send(channel: socket.socket, loaded: Loaded, fds: list[int]) -> None:
         socket.send_fds(channel, [b"+"], fds[start : start + FDS_PER_MESSAGE])
 
 
-def _load(probe: Probe, kernel: Btf | BtfError, log: int) -> tuple[Loaded, list[int]]:
-    if isinstance(kernel, BtfError):
-        hint = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y"
-        return Loaded(False, unavailable=True, reason=str(kernel), hint=hint), []
+def _load(order: Order, cache: Cache, log: int) -> Result:
+    if order.kept is not None:
+        try:
+            return _attach_all(order, *bytecode.load(order.kept))
+        except (OSError, BytecodeError):
+            cache.drop(order.name)
     try:
-        plan = hooks.plan(probe, kernel)
-        flags = [*plan.flags, *cgroups.flags(kernel)]
-    except hooks.UnavailableError as error:
-        return Loaded(False, unavailable=True, reason=error.reason, hint=error.hint), []
-    try:
-        return _compile(probe, plan, flags)
+        return _compile(order, cache)
     except Exception as error:  # bcc raises bare Exception
         detail = _tail(log)
-        reason, hint = _explain(probe, str(error), detail)
+        reason, hint = _explain(order.probe, str(error), detail)
         return Loaded(False, reason=reason, hint=hint, detail=detail), []
 
 
@@ -188,27 +227,31 @@ def _shorten_kallsyms(btf: Btf) -> None:
         libc.mount(symbols.name.encode(), b"/proc/kallsyms", None, MS_BIND, None)
 
 
-def _compile(probe: Probe, plan: hooks.Plan, flags: list[str]) -> tuple[Loaded, list[int]]:
+def _compile(order: Order, cache: Cache) -> Result:
     os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
     from bcc import BPF
 
-    source = registry.source(probe)
-    module = BPF(src_file=str(source), cflags=[*flags, f"-I{PROBES}", f"-I{source.parent}"])
-    links: list[int] = []
-    for hook in plan.hooks:
-        links += _attach(module, hook)
-    names = map_names(probe)
-    tables = [module[name] for name in names]
-    programs = {hook.program: module.funcs[hook.program.encode()].fd for hook in plan.hooks}
-    loaded = Loaded(
-        True,
-        [str(hook) for hook in plan.hooks],
-        list(plan.missing),
-        [_shape(name, table) for name, table in zip(names, tables)],
-        list(programs),
-        len(links),
-    )
-    return loaded, [*(table.map_fd for table in tables), *programs.values(), *links]
+    source = registry.source(order.probe)
+    module = BPF(src_file=str(source), cflags=[*order.flags, f"-I{PROBES}", f"-I{source.parent}"])
+    kinds = {**PROGRAM_TYPES, "kprobe": BPF.KPROBE, "kretprobe": BPF.KPROBE}
+    types = {hook.program: kinds[hook.kind] for hook in order.plan.hooks}
+    programs = {name: module.load_func(name, kind).fd for name, kind in types.items()}
+    maps = {name: module[name].map_fd for name in map_names(order.probe)}
+    result = _attach_all(order, maps, programs, module)
+    if order.name:
+        # A probe that runs must not fail for what its next start would like to find.
+        with contextlib.suppress(OSError, BytecodeError):
+            codes = {name: (programs[name], types[name], module.dump_func(name)) for name in types}
+            cache.keep(order.name, bytecode.take(codes, maps, *_terms(module)))
+    return result
+
+
+def _terms(module: Any) -> tuple[str, int]:
+    """Licence and kernel version as BCC declared them to the kernel."""
+    from bcc import lib
+
+    licence = lib.bpf_module_license(module.module).decode()
+    return licence, lib.bpf_module_kern_version(module.module)
 
 
 def map_names(probe: Probe) -> list[str]:
@@ -221,32 +264,36 @@ def map_names(probe: Probe) -> list[str]:
     return [*names, "lost"] if probe.lost else names
 
 
-def _shape(name: str, table: Any) -> MapShape:
-    return MapShape(
-        name,
-        table.ttype,
-        ctypes.sizeof(table.Key),
-        ctypes.sizeof(table.Leaf),
-        table.max_entries,
+def _attach_all(
+    order: Order, maps: dict[str, int], programs: dict[str, int], module: Any = None
+) -> Result:
+    links: list[int] = []
+    try:
+        for hook in order.plan.hooks:
+            links += _attach(hook, programs[hook.program], module)
+        specs = [(name, bpf.map_spec(fd)) for name, fd in maps.items()]
+    except BaseException:
+        for fd in links:  # a second try must not run beside half of the first
+            os.close(fd)
+        raise
+    loaded = Loaded(
+        True,
+        [str(hook) for hook in order.plan.hooks],
+        list(order.plan.missing),
+        [MapShape(name, *spec[1:5]) for name, spec in specs],
+        list(programs),
+        len(links),
     )
+    return loaded, [*maps.values(), *programs.values(), *links]
 
 
-def _attach(module: Any, hook: Hook) -> list[int]:
+def _attach(hook: Hook, program_fd: int, module: Any) -> list[int]:
     """Attach one program; returns the descriptors that keep it attached."""
-    from bcc import BPF
-
     if hook.kind == "raw_tracepoint":
-        module.attach_raw_tracepoint(hook.target.encode(), hook.program.encode())
-        return [module.raw_tracepoint_fds[hook.target.encode()]]
+        return [bpf.open_raw_tracepoint(hook.target, program_fd)]
     if hook.kind == "perf_event":
-        module.load_func(hook.program, BPF.PERF_EVENT)
-        module.attach_perf_event(
-            ev_type=PERF_TYPE_SOFTWARE,
-            ev_config=PERF_SW_CPU_CLOCK,
-            fn_name=hook.program,
-            sample_freq=hook.frequency,
-        )
-        return list(module.open_perf_events[(PERF_TYPE_SOFTWARE, PERF_SW_CPU_CLOCK)].values())
+        cpus = cpu_list(ONLINE_CPUS.read_text())
+        return [bpf.open_cpu_clock(cpu, hook.frequency, program_fd) for cpu in cpus]
     attach = module.attach_kprobe if hook.kind == "kprobe" else module.attach_kretprobe
     attach(event=hook.target, fn_name=hook.program)
     return [fd for fds in module.kprobe_fds.values() for fd in fds.values()][-1:]

@@ -126,6 +126,12 @@ def sessions() -> Iterator[Callable[..., Session]]:
         session.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled programs of this run only: what a test finds there, another test has compiled."""
+    os.environ["EBPFTOP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def collect() -> Iterator[Callable[..., Session]]:
     """`collect("biotop")` gives a session in which the probe runs."""
