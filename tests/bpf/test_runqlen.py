@@ -127,7 +127,7 @@ def rows_of(sample, session, table):
 
 def lengths(session, samples, cpu):
     """How often each length was seen on a CPU."""
-    hits = Counter()
+    hits = Counter[int]()
     for sample in samples:
         for row in rows_of(sample, session, "queues"):
             if row["cpu"] == cpu:
@@ -211,7 +211,7 @@ def test_sleepers_that_are_still_queued_do_not_count(session, cpu):
 def test_who_is_on_the_cpu_is_named(session, cpu):
     with load(cpu, BURN) as processes:
         samples, _ = undisturbed(session, processes)
-    on_cpu = Counter()
+    on_cpu = Counter[int]()
     for sample in samples:
         for row in rows_of(sample, session, "oncpu"):
             if row["cpu"] == cpu:
@@ -303,7 +303,7 @@ def test_a_real_time_thread_counts(starved):
 
 
 def test_a_real_time_thread_is_on_the_cpu(starved):
-    on_cpu = Counter()
+    on_cpu = Counter[int]()
     for rows in starved.rows("oncpu"):
         on_cpu.update({row["pid"]: row["hits"] for row in rows if row["cpu"] == starved.cpu})
     assert set(on_cpu) == {starved.hog}

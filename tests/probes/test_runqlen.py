@@ -57,7 +57,7 @@ def machine(monkeypatch, tmp_path):
 
 def delay(pid, *waits_ns):
     """An entry of the map `delays` that holds those waits."""
-    slots, slot_ns = Counter(), Counter()
+    slots, slot_ns = Counter[int](), Counter[int]()
     for wait_ns in waits_ns:
         slot = wait_ns.bit_length() - 1
         slots[slot] += 1
@@ -148,7 +148,7 @@ def test_a_wait_of_which_the_end_is_never_seen_takes_nothing_from_later_ones(wai
 def test_over_many_intervals_the_charges_add_up_to_the_waits(waited, seed):
     chance = random.Random(seed)
     now, waits, charged = T0, 0, 0
-    since, ended = None, []
+    since, ended = None, list[int]()
     for _ in range(200):
         now += chance.randrange(1, 50 * MS)
         if since is None:

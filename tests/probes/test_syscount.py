@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 
 import pytest
@@ -111,7 +112,8 @@ def test_no_more_than_the_oldest_500_are_listed(read, nr):
 
 def test_a_thread_that_is_gone_is_forgotten(read, nr, monkeypatch):
     probe = registry.probes()["syscount"]
-    monkeypatch.setitem(probe.read.__func__.__globals__, "sees_all_processes", lambda: True)
+    module = inspect.unwrap(type(probe).read).__globals__
+    monkeypatch.setitem(module, "sees_all_processes", lambda: True)
     gone = 1 << 22  # one more than the largest id there can be
     entries = [((gone,), (NOW_NS - 20 * MS,), (gone, nr["read"]))]
     assert read("syscount", now_ns=NOW_NS, threads=entries)["inflight"] == []
