@@ -9,11 +9,10 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 from typing import NamedTuple
 
-NR_BPF = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 321)
-NR_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(platform.machine(), 298)
+NR_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 321)
+NR_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(os.uname().machine, 298)
 
 MAP_CREATE = 0
 MAP_LOOKUP_ELEM = 1

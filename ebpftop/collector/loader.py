@@ -15,9 +15,8 @@ import json
 import os
 import socket
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ebpftop import registry
 from ebpftop.collector import bpf, bytecode, cgroups, hooks
@@ -94,7 +93,7 @@ def load_all(jobs: list[Job]) -> NoReturn:
 
     Every channel is sent one `Loaded`, whatever happens to the child that does the work.
     """
-    children: dict[int, tuple[Job, BinaryIO]] = {}
+    children: dict[int, tuple[Job, int]] = {}
     try:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, 0)
@@ -103,10 +102,10 @@ def load_all(jobs: list[Job]) -> NoReturn:
         for job, order in zip(jobs, orders):
             if len(children) >= (os.cpu_count() or 1):
                 _reap(children)
-            log = tempfile.TemporaryFile()  # noqa: SIM115, closed when the child is reaped
+            log = os.memfd_create("ebpftop-log")
             pid = os.fork()
             if pid == 0:
-                _child(job[1], order, cache, log.fileno())
+                _child(job[1], order, cache, log)
             children[pid] = job, log
         while children:
             _reap(children)
@@ -158,7 +157,7 @@ def _child(channel: socket.socket, order: Order | Loaded, cache: Cache, log: int
         os._exit(status)
 
 
-def _reap(children: dict[int, tuple[Job, BinaryIO]]) -> None:
+def _reap(children: dict[int, tuple[Job, int]]) -> None:
     """Wait for a child; speak for it where it could not."""
     pid, status = os.wait()
     (_, channel), log = children.pop(pid)
@@ -167,9 +166,9 @@ def _reap(children: dict[int, tuple[Job, BinaryIO]]) -> None:
         reason = f"the compiler ended without a word (status {code})"
         hint = "is there memory left? start the probe again; if it stays so, please report it"
         with contextlib.suppress(OSError):
-            _send(channel, Loaded(False, reason=reason, hint=hint, detail=_tail(log.fileno())), [])
+            _send(channel, Loaded(False, reason=reason, hint=hint, detail=_tail(log)), [])
     channel.close()
-    log.close()
+    os.close(log)
 
 
 def receive(channel: socket.socket) -> tuple[Loaded, list[int]] | None:
@@ -221,6 +220,8 @@ def _shorten_kallsyms(btf: Btf) -> None:
     libc = ctypes.CDLL(None)
     if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None):
         return
+    import tempfile
+
     with tempfile.NamedTemporaryFile(prefix="ebpftop-") as symbols:
         symbols.write(b"ffffffff81000000 T bpf_probe_read_kernel\n")
         symbols.flush()

@@ -136,7 +136,7 @@ class Collector:
             self._loading[name] = ours
             on_loaded = partial(self._on_loaded, self._probes[name])
             self._selector.register(ours, selectors.EVENT_READ, on_loaded)
-        self._write(*(Status(name, "starting", reason="compiling") for name in names))
+        self._write(*(Status(name, "starting", reason="loading") for name in names))
 
     def _on_loaded(self, probe: Probe) -> None:
         channel = self._forget_loading(probe.name)
