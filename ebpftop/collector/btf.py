@@ -42,6 +42,7 @@ class Btf:
         lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint]
         lib.btf__name_by_offset.restype = ctypes.c_char_p
         self._lib = lib
+        self._found: dict[tuple[str, int], int] = {}
         self._btf = lib.btf__load_vmlinux_btf()
         if not self._btf or self._btf > (1 << 64) - 4096:
             raise BtfError("the kernel has no BTF (/sys/kernel/btf/vmlinux)")
@@ -97,7 +98,11 @@ class Btf:
         return _PREFIX.get(kind, "") + self._text(name)
 
     def _find(self, name: str, kind: int) -> int:
-        return max(0, int(self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind)))
+        found = self._found.get((name, kind))
+        if found is None:  # libbpf looks through all 100,000 types
+            found = int(self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind))
+            self._found[name, kind] = found = max(0, found)
+        return found
 
     def _head(self, type_id: int) -> tuple[int, int, int, int]:
         """Address, name offset, kind, and size or next type."""
