@@ -22,6 +22,7 @@ HOST = "host"
 HISTORY_SAMPLES = 600
 HISTORY_ROWS = 12_000
 PROCESSES = 16_384
+STACKS = 16_384
 
 
 class History:
@@ -74,6 +75,7 @@ class Store:
         self.host: Sample | None = None
         self.bye: Bye | None = None
         self._histories: dict[str, History] = {}
+        self._stacks: dict[str, str] = {}
         self._batch: set[str] = set()
 
     def add(self, record: Record) -> None:
@@ -131,7 +133,28 @@ class Store:
         history = self._histories.get(sample.probe)
         if history is None:
             history = self._histories[sample.probe] = History(self._drawn_over_time(sample.probe))
-        history.add(sample)
+        history.add(self._with_shared_stacks(sample))
+
+    def _with_shared_stacks(self, sample: Sample) -> Sample:
+        """The sample with one copy of each stack: from one to the next they are mostly the same."""
+        info = self.hello.probe(sample.probe) if self.hello else None
+        tables = dict(sample.tables)
+        for table in info.tables if info else ():
+            for position, column in enumerate(table.columns):
+                if column.kind == "stack" and table.name in tables:
+                    share = self._share
+                    tables[table.name] = [
+                        (*row[:position], share(row[position]), *row[position + 1 :])
+                        for row in tables[table.name]
+                    ]
+        return replace(sample, tables=tables)
+
+    def _share(self, stack: str | None) -> str | None:
+        if stack is None:
+            return None
+        if len(self._stacks) >= STACKS:
+            self._stacks.clear()
+        return self._stacks.setdefault(stack, stack)
 
     def _add_process(self, process: Process) -> None:
         self.processes.pop(process.pid, None)  # so that the dictionary is in order of last news

@@ -3,6 +3,7 @@
 from ebpftop.model import Bye, Column, Hello, ProbeInfo, Process, Sample, Status, Table, View
 from ebpftop.views import store as stores
 from ebpftop.views.store import Store
+from tests.ui import scenes
 
 ROWS = Table("rows", (Column("pid", "PID", "id"),))
 SLOTS = Table("slots", (Column("slot", "slot", "slot"),))
@@ -82,6 +83,19 @@ def test_the_process_heard_of_longest_ago_is_forgotten_first(monkeypatch):
 def test_a_cgroup_has_the_name_of_its_unit():
     store = filled(Process(1, 1, "a", cgroup=5, cgroup_path="/x/y.service", unit="y.service"))
     assert store.cgroups == {5: "y.service"}
+
+
+def test_a_stack_that_comes_again_is_kept_once():
+    table = Table("stacks", (Column("pid", "PID", "id"), Column("stack", "STACK", "stack")))
+    info = ProbeInfo("p", "P", "a", "", (table,), (View("flame", "stacks", "Stacks"),))
+    store = Store()
+    store.add(scenes.hello((info,)))
+    for seq in (1, 2):
+        rows = [(1, "".join(["main;", "read"])), (None, None)]
+        store.add(scenes.at("p", seq, {"stacks": rows}))
+    before, latest = store.samples("p")
+    assert latest.tables["stacks"] == [(1, "main;read"), (None, None)]
+    assert before.tables["stacks"][0][1] is latest.tables["stacks"][0][1]
 
 
 def test_compiling_counts_the_probes_that_were_started_together():
