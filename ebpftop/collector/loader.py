@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FDS_PER_MESSAGE = 200  # the kernel passes at most 253 (SCM_MAX_FD)
 DETAIL_LINES = 20
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
@@ -205,7 +206,7 @@ def _load(order: Order, cache: Cache, log: int) -> Result:
         return _compile(order, cache)
     except Exception as error:  # bcc raises bare Exception
         detail = _tail(log)
-        reason, hint = _explain(order.probe, str(error), detail)
+        reason, hint = explain(order.probe, str(error), detail)
         return Loaded(False, reason=reason, hint=hint, detail=detail), []
 
 
@@ -307,17 +308,22 @@ def _tail(log: int) -> str:
     return "\n".join(text.splitlines()[-DETAIL_LINES:])
 
 
-def _explain(probe: Probe, error: str, detail: str) -> tuple[str, str]:
-    """Reason and hint for what bcc raised."""
+def explain(probe: Probe, error: str, detail: str, lockdown: Path = LOCKDOWN) -> tuple[str, str]:
+    """Reason and hint for what bcc or the kernel said when a probe was loaded."""
     if "Failed to compile" in error:
         return (
             f"{probe.area}/{probe.name}.c does not compile here",
             "please report the lines below, with the kernel's version and that of bcc",
         )
-    if "super-user" in error or "Operation not permitted" in error or "EPERM" in detail:
+    if "super-user" in error or "Operation not permitted" in error + detail:
+        if lockdown.exists() and "[confidentiality]" in lockdown.read_text():
+            return (
+                "kernel lockdown (confidentiality) lets no BPF program read kernel memory",
+                "boot with lockdown=integrity or none",
+            )
         return (
             "the kernel refused the program: no permission",
-            "run as root; in a container add CAP_BPF and CAP_PERFMON; check kernel lockdown",
+            "run as root; a container needs CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE",
         )
     if "No module named" in error:
         return (

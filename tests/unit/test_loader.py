@@ -1,0 +1,41 @@
+"""What a user is told when a probe cannot be loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from ebpftop import registry
+from ebpftop.collector.loader import explain
+
+BIOTOP = registry.probes()["biotop"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "remedy"),
+    [
+        ("Failed to compile BPF module x", "block/biotop.c does not compile here", "report"),
+        ("Need super-user privileges to run", "no permission", "run as root"),
+        ("[Errno 1] Operation not permitted", "no permission", "CAP_BPF"),
+        ("No module named 'bcc'", "has no bcc", "apt install python3-bpfcc"),
+        ("something else", "something else", "ebpftop probes"),
+        ("", "the loader failed", "ebpftop probes"),
+    ],
+)
+def test_each_cause_has_its_remedy(tmp_path, error, reason, remedy):
+    said, hint = explain(BIOTOP, error, "", lockdown=tmp_path / "none")
+    assert reason in said
+    assert remedy in hint
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("none integrity [confidentiality]\n", "kernel lockdown (confidentiality)"),
+        ("none [integrity] confidentiality\n", "no permission"),
+    ],
+)
+def test_lockdown_is_named_where_it_is_the_cause(tmp_path, state, reason):
+    lockdown = tmp_path / "lockdown"
+    lockdown.write_text(state)
+    said, _ = explain(BIOTOP, "Operation not permitted", "", lockdown)
+    assert reason in said
