@@ -6,7 +6,7 @@ import os
 import resource
 from pathlib import Path
 
-from ebpftop.model import Column, ProbeInfo, Row, Table
+from ebpftop.model import Column, ProbeInfo, Row
 from ebpftop.probe import bytes_, count, key, ns, table
 
 NAME = "host"
@@ -29,11 +29,6 @@ HOST = table(
 CPUS = table("cpus", key("cpu", "CPU", "id", "cpu"), Column("busy", "busy", "ratio", "sum"))
 
 INFO = ProbeInfo(NAME, "Host", "host", "CPU, memory and load of the host", (HOST, CPUS), ())
-
-
-def tables() -> tuple[Table, ...]:
-    """The tables that `Host.read` fills."""
-    return INFO.tables
 
 
 class Host:

@@ -29,11 +29,3 @@ class RowSelected(Message):
     def control(self) -> SampleTable:
         """The table."""
         return self.table
-
-
-class PaneChosen(Message):
-    """A pane was clicked in the strip."""
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-        super().__init__()

@@ -139,10 +139,6 @@ class TableView:
         """What tells a row from the others, from sample to sample."""
         return tuple(row[position] for position in self.shape.keys)
 
-    def named_key(self, row: Row) -> dict[str, Any]:
-        """The same by column name."""
-        return {self.shape.names[position]: row[position] for position in self.shape.keys}
-
     def position(self, key: Key | None) -> int | None:
         """Where the row with that key is now; None where it is not shown."""
         if key is None:

@@ -23,7 +23,7 @@ from ebpftop.probe import (
 
 # enum req_op in include/linux/blk_types.h; what is not listed is shown by its number.
 OPERATIONS = {0: "read", 1: "write", 2: "flush", 3: "discard", 5: "erase", 7: "append", 9: "zero"}
-IOS, BYTES = 0, 1
+BYTES = 1
 
 
 class Biotop(Probe):

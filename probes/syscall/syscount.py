@@ -25,7 +25,7 @@ from ebpftop.probe import (
 )
 from ebpftop.syscalls import Table, call_name, error_name
 
-COUNT, ERRORS = 0, 3  # positions in the values of `calls`
+COUNT = 0  # position in the values of `calls`
 SLOTS = 48
 NR_BEYOND = 1024
 TABLES: tuple[Table, ...] = ("native", "32", "x32")
