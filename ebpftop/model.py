@@ -198,6 +198,18 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """Ends a round: every probe that runs has been read, as far as it was due.
+
+    `interval_ns` is the interval that is asked for from now on; a recording is flushed here.
+    """
+
+    wall_ns: int
+    mono_ns: int
+    interval_ns: int
+
+
+@dataclass(frozen=True)
 class Bye:
     """Last record of a stream that ended in good order."""
 
@@ -213,4 +225,4 @@ class Command:
     seconds: float = 0.0
 
 
-Record = Hello | Sample | Status | Process | Bye
+Record = Hello | Sample | Status | Process | Tick | Bye

@@ -24,6 +24,7 @@ from ebpftop.model import (
     Sample,
     Status,
     Table,
+    Tick,
     View,
 )
 
@@ -35,6 +36,7 @@ TAGS: dict[type[Any], str] = {
     Sample: "sample",
     Status: "status",
     Process: "process",
+    Tick: "tick",
     Bye: "bye",
 }
 MAX_LINE_BYTES = 1 << 28
@@ -184,5 +186,6 @@ _BUILDERS: dict[str, Callable[[dict[str, Any]], Record]] = {
     "sample": _sample,
     "status": _status,
     "process": lambda fields: Process(**_known(Process, fields)),
+    "tick": lambda fields: Tick(**_known(Tick, fields)),
     "bye": lambda fields: Bye(**_known(Bye, fields)),
 }

@@ -22,7 +22,7 @@ from ebpftop.collector.cgroups import Paths
 from ebpftop.collector.environment import Machine
 from ebpftop.collector.identity import Identities
 from ebpftop.collector.running import Running
-from ebpftop.model import Bye, Command, Hello, Record, Sample, State, Status
+from ebpftop.model import Bye, Command, Hello, Record, Sample, State, Status, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -222,6 +222,7 @@ class Collector:
             if age_ns < self.interval_ns // 4:
                 continue  # attached a moment ago: its first interval is the next one
             self._write(*self._read(name, running))
+        self._write(Tick(time.time_ns(), time.monotonic_ns(), self.interval_ns))
         if self._count and self._all_counted():
             self.end(f"{self._count} samples")
 
