@@ -32,6 +32,8 @@ class Column:
         role: what the value stands for on every pane (`pid`, `cgroup`, `disk`, ...), for scopes.
         rate: shown per second.
         ratio: for a derived column, the columns added up above and below the fraction bar.
+        closed: its texts are of a set that is the same on every machine (operations, system
+            calls, errors). Others may name people, programs or places, and are made anonymous.
         help: one sentence.
     """
 
@@ -42,6 +44,7 @@ class Column:
     role: str = ""
     rate: bool = False
     ratio: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    closed: bool = False
     help: str = ""
 
 

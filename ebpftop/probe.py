@@ -356,9 +356,16 @@ def table(name: str, *columns: Column) -> Table:
     return Table(name, columns)
 
 
-def key(name: str, title: str = "", kind: Kind = "label", role: str = "", help: str = "") -> Column:
-    """A column that rows differ by."""
-    return Column(name, title or name, kind, "key", role, help=help)
+def key(
+    name: str,
+    title: str = "",
+    kind: Kind = "label",
+    role: str = "",
+    help: str = "",
+    closed: bool = False,
+) -> Column:
+    """A column that rows differ by; `closed` as in `Column`."""
+    return Column(name, title or name, kind, "key", role, closed=closed, help=help)
 
 
 def pid() -> Column:

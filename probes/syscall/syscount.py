@@ -47,7 +47,12 @@ class Syscount(Probe):
             "calls",
             pid(),
             cgroup(),
-            key("syscall", "SYSCALL", help="32-bit calls end in /i386 or /arm, x32 calls in /x32"),
+            key(
+                "syscall",
+                "SYSCALL",
+                help="32-bit calls end in /i386 or /arm, x32 calls in /x32",
+                closed=True,
+            ),
             count("count", "CALLS/s", help="calls that ended"),
             ns("total_ns", "TIME", rate=True, help="from entry to exit, all threads added up"),
             maximum_ns("max_ns", "MAX", help="longest of the interval"),
@@ -56,14 +61,16 @@ class Syscount(Probe):
         table(
             "errors",
             pid(),
-            key("syscall", "SYSCALL"),
-            key("errno", "ERROR", help="ERESTART…: interrupted by a signal, not in ERR"),
+            key("syscall", "SYSCALL", closed=True),
+            key(
+                "errno", "ERROR", help="ERESTART…: interrupted by a signal, not in ERR", closed=True
+            ),
             count("count", "CALLS/s"),
         ),
         table(
             "latency",
             pid(),
-            key("syscall", "SYSCALL"),
+            key("syscall", "SYSCALL", closed=True),
             key("slot", "time", "slot"),
             count("count", "calls", rate=False),
         ),
@@ -71,7 +78,7 @@ class Syscount(Probe):
             "inflight",
             pid(),
             key("tid", "TID", "id"),
-            key("syscall", "SYSCALL"),
+            key("syscall", "SYSCALL", closed=True),
             maximum_ns("age_ns", "AGE", help="since the thread entered the call"),
         ),
     )
