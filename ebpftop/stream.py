@@ -49,11 +49,18 @@ class StreamError(Exception):
 def encode(record: Record) -> str:
     """The line of a record, without its newline."""
     if isinstance(record, Sample):
-        fields = {name: getattr(record, name) for name in _SAMPLE_FIELDS}
-        fields["cost"] = dataclasses.asdict(record.cost)
-    else:
-        fields = dataclasses.asdict(record)
+        return encode_sample(record, record.tables)
+    fields = dataclasses.asdict(record)
     return json.dumps({"t": TAGS[type(record)], **fields}, separators=(",", ":"))
+
+
+def encode_sample(sample: Sample, tables: dict[str, Any]) -> str:
+    """The line of a sample with its tables in another form, as recordings have them."""
+    fields: dict[str, Any] = {"t": "sample"}
+    fields.update((name, getattr(sample, name)) for name in _SAMPLE_FIELDS)
+    fields["tables"] = tables
+    fields["cost"] = dataclasses.asdict(sample.cost)
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def decode(line: str | bytes) -> Record | None:
@@ -62,15 +69,19 @@ def decode(line: str | bytes) -> Record | None:
     Raises:
         StreamError: the line is not a record, or of a format that cannot be read.
     """
-    fields = _object(line)
+    return build(fields_of(line))
+
+
+def build(fields: dict[str, Any]) -> Record | None:
+    """The record of the fields of a line; see `decode`."""
     tag = fields.pop("t", None)
     if not isinstance(tag, str):
         raise StreamError("not a record: no type; is this an ebpftop stream?")
-    build = _BUILDERS.get(tag)
-    if build is None:
+    builder = _BUILDERS.get(tag)
+    if builder is None:
         return None
     try:
-        return build(fields)
+        return builder(fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StreamError(f"damaged {tag} record: {error}") from None
 
@@ -95,11 +106,11 @@ def decode_command(line: str | bytes) -> Command:
     Raises:
         StreamError: the line is not a command.
     """
-    fields = _object(line)
-    verb = fields.get("verb")
+    command = fields_of(line)
+    verb = command.get("verb")
     if verb not in ("start", "stop", "interval"):
         raise StreamError(f"unknown command {verb!r}; known are start, stop and interval")
-    probe, seconds = fields.get("probe", ""), fields.get("seconds", 0.0)
+    probe, seconds = command.get("probe", ""), command.get("seconds", 0.0)
     if not isinstance(probe, str):
         raise StreamError("the probe of a command must be text")
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
@@ -110,7 +121,12 @@ def decode_command(line: str | bytes) -> Command:
 _SAMPLE_FIELDS = tuple(f.name for f in dataclasses.fields(Sample) if f.name != "cost")
 
 
-def _object(line: str | bytes) -> dict[str, Any]:
+def fields_of(line: str | bytes) -> dict[str, Any]:
+    """The fields of a line, whatever record it is.
+
+    Raises:
+        StreamError: it is none.
+    """
     if len(line) > MAX_LINE_BYTES:
         raise StreamError("a line of more than 256 MiB; is this an ebpftop stream?")
     try:

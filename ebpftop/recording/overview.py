@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ebpftop.model import ProbeInfo, Record
 
-MarkKind = Literal["gap", "clock", "failed", "interval", "start", "end"]
+MarkKind = Literal["gap", "clock", "failed", "interval", "start", "damaged"]
 NS_PER_S = 1_000_000_000
 NAN = float("nan")
 # Of an interval: so much more between two ticks is a gap.
@@ -34,7 +34,7 @@ class Mark:
 
     `gap`: no ticks for a while before this one. `clock`: the wall clock jumped, or the machine
     slept. `failed`: a probe failed or went missing. `interval`: another one was asked for.
-    `start`, `end`: a collector started, or said farewell.
+    `start`: a collector began to speak. `damaged`: the recording cannot be read from here on.
     """
 
     tick: int
@@ -58,6 +58,19 @@ class Summary:
     def ticks(self) -> int:
         """How many ticks it is of."""
         return len(self.wall_ns)
+
+    def join(self, other: Summary) -> None:
+        """Add the ticks that follow."""
+        at, number = self.ticks, other.ticks
+        self.wall_ns += other.wall_ns
+        self.mono_ns += other.mono_ns
+        self.interval_ns = other.interval_ns
+        for name in {**self.loads, **other.loads}:
+            values = self.loads.setdefault(name, [None] * at)
+            values += other.loads.get(name) or [None] * number
+        for name, lost in other.lost.items():
+            self.lost.setdefault(name, {}).update({at + tick: n for tick, n in lost.items()})
+        self.marks += [(at + tick, kind, of, text) for tick, kind, of, text in other.marks]
 
     def as_json(self) -> dict[str, Any]:
         """Plain fields; times are steps in microseconds from the first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from ebpftop.model import Hello, Record
     from ebpftop.recording.overview import Overview
@@ -28,12 +28,15 @@ class Tape(Protocol):
     overview: Overview
     growing: bool
 
-    def records(self, first: int, last: int) -> Iterator[Record]:
+    def records(
+        self, first: int, last: int, probes: Container[str] | None = None
+    ) -> Iterator[Record]:
         """The records of the ticks from `first` to `last`, both included, in order.
 
         Before them come, without their ticks, what a screen must know by then: `hello`, the
         newest status of each probe, and the identities of processes that the ticks speak of.
-        Ticks that are not there, or damaged, are passed over.
+        Ticks that are not there, or damaged, are passed over. With `probes`, of the samples before
+        the last tick only theirs are read.
         """
         ...
 

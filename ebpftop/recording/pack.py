@@ -1,0 +1,219 @@
+"""How records lie in a chunk: as lines of the stream, with tables by column and stacks by number.
+
+Every chunk can be read alone. It begins with a `chunk` line that tells how many lines after it
+repeat what is known; identities of processes come again before the first sample that speaks of
+them; stacks and the names of their frames are numbered anew. `zstd -dc FILE | jq` shows all of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ebpftop import stream
+from ebpftop.model import Hello, Process, Sample, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ebpftop.model import ProbeInfo, Record, Row, Table
+
+PROCESSES = 32_768
+SAMPLE = b'{"t":"sample"'
+
+
+class Known:
+    """What a reader must know before a sample: who speaks, how the probes are, whose pid is whose.
+
+    Attributes:
+        hello: the newest; None before anything was said.
+    """
+
+    def __init__(self) -> None:
+        self.hello: Hello | None = None
+        self._statuses: dict[str, Status] = {}
+        self._processes: dict[int, Process] = {}
+        self._said: set[int] = set()
+        self._pids: dict[str, dict[str, list[int]]] = {}
+
+    def add(self, record: Record) -> None:
+        """Take in a record that was said in this chunk."""
+        if isinstance(record, Process):
+            self._processes.pop(record.pid, None)
+            self._processes[record.pid] = record
+            self._said.add(record.pid)
+            if len(self._processes) > PROCESSES:
+                del self._processes[next(iter(self._processes))]
+        elif isinstance(record, Status):
+            self._statuses[record.probe] = record
+        elif isinstance(record, Hello):
+            self.hello = record
+            self._pids = {
+                probe.name: {table.name: _pid_positions(table) for table in probe.tables}
+                for probe in record.probes
+            }
+
+    def begin(self) -> list[Record]:
+        """What comes first in a new chunk; identities follow as they are needed."""
+        self._said.clear()
+        return [*([self.hello] if self.hello else ()), *self._statuses.values()]
+
+    def missing(self, sample: Sample) -> list[Process]:
+        """Identities of this sample that were not said in this chunk; now they count as said."""
+        found: list[Process] = []
+        for name, positions in self._pids.get(sample.probe, {}).items():
+            rows = sample.tables.get(name, ())
+            for position in positions:
+                for pid in {row[position] for row in rows}.difference(self._said):
+                    process = self._processes.pop(pid, None)
+                    if process is not None:
+                        self._processes[pid] = process  # at the end: the unused are forgotten first
+                        self._said.add(pid)
+                        found.append(process)
+        return found
+
+
+def _pid_positions(table: Table) -> list[int]:
+    return [i for i, column in enumerate(table.columns) if column.role == "pid"]
+
+
+class Packer:
+    """Records to lines, for one chunk."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, int] = {}
+        self._stacks: dict[str, int] = {}
+
+    def lines(self, record: Record, info: ProbeInfo | None = None) -> list[str]:
+        """The lines of a record, without their newlines; samples need the description of theirs."""
+        if not isinstance(record, Sample) or info is None:
+            return [stream.encode(record)]
+        fresh: list[str] = []
+        tables: dict[str, Any] = dict(record.tables)
+        for table in info.tables:
+            if table.name in tables:
+                tables[table.name] = self._columns(tables[table.name], table, fresh)
+        line = stream.encode_sample(record, tables)
+        return [self._stacks_line(fresh), line] if fresh else [line]
+
+    def _columns(self, rows: list[Row], table: Table, fresh: list[str]) -> Any:
+        """A table by column, with stacks by number; as it is where rows are not as described."""
+        if not rows or len(rows[0]) != len(table.columns):
+            return rows
+        columns: dict[str, Any] = {}
+        for column, values in zip(table.columns, zip(*rows)):
+            if column.kind == "stack":
+                columns[column.name] = {"stacks": self._numbers(values, fresh)}
+            else:
+                columns[column.name] = values
+        return columns
+
+    def _numbers(self, stacks: Iterable[str | None], fresh: list[str]) -> list[int | None]:
+        numbers: list[int | None] = []
+        for stack in stacks:
+            number = None
+            if stack is not None:
+                number = self._stacks.get(stack)
+                if number is None:
+                    number = self._stacks[stack] = len(self._stacks)
+                    fresh.append(stack)
+            numbers.append(number)
+        return numbers
+
+    def _stacks_line(self, fresh: list[str]) -> str:
+        known, first = self._frames, len(self._frames)
+        stacks = [
+            [known.setdefault(name, len(known)) for name in stack.split(";")] for stack in fresh
+        ]
+        fields = {
+            "t": "stacks",
+            "first": len(self._stacks) - len(fresh),
+            "stacks": stacks,
+            "first_frame": first,
+            "frames": list(known)[first:],
+        }
+        return json.dumps(fields, separators=(",", ":"))
+
+
+class Unpacker:
+    """Lines of chunks to records; a `chunk` line begins anew.
+
+    Reading from chunk to chunk, what a chunk repeats is passed over.
+
+    Attributes:
+        number: of the chunk that is being read.
+    """
+
+    def __init__(self) -> None:
+        self.number = -1
+        self._frames: list[str] = []
+        self._stacks: list[str] = []
+        self._repeated = 0
+        self._knows = False
+
+    def record(self, line: bytes | str) -> Record | None:
+        """The record of a line; None for a line that is none, or that repeats what is known.
+
+        Raises:
+            StreamError: the line is damaged, or one before it is missing.
+        """
+        fields = stream.fields_of(line)
+        tag = fields.get("t")
+        if tag == "chunk":
+            self._begin(fields)
+        elif tag == "stacks":
+            self._learn(fields)
+        elif self._repeated:
+            self._repeated -= 1
+            if not self._knows:
+                self._knows = not self._repeated
+                return stream.build(fields)
+        else:
+            self._knows = True
+            if tag == "sample":
+                self._unpack(fields)
+            return stream.build(fields)
+        return None
+
+    def forget(self) -> None:
+        """What comes next does not follow what was read: what it repeats is news."""
+        self._knows = False
+
+    def _begin(self, fields: dict[str, Any]) -> None:
+        self._frames, self._stacks = [], []
+        try:
+            self.number, self._repeated = int(fields["number"]), int(fields["repeated"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise stream.StreamError(f"damaged chunk: {error}") from None
+
+    def _learn(self, fields: dict[str, Any]) -> None:
+        try:
+            if [fields["first"], fields["first_frame"]] != [len(self._stacks), len(self._frames)]:
+                raise stream.StreamError("stacks are missing before this line")
+            self._frames += fields["frames"]
+            frames = self._frames
+            for stack in fields["stacks"]:
+                self._stacks.append(";".join([frames[number] for number in stack]))
+        except (KeyError, TypeError, IndexError) as error:
+            raise stream.StreamError(f"damaged stacks: {error!r}") from None
+
+    def _unpack(self, fields: dict[str, Any]) -> None:
+        try:
+            tables = fields["tables"]
+            for name, table in tables.items():
+                if isinstance(table, dict):
+                    tables[name] = self._rows(fields["probe"], name, table)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise stream.StreamError(f"damaged sample: {error!r}") from None
+
+    def _rows(self, probe: str, name: str, table: dict[str, Any]) -> list[Row]:
+        stacks = self._stacks
+        columns = [
+            [None if number is None else stacks[number] for number in values["stacks"]]
+            if isinstance(values, dict)
+            else values
+            for values in table.values()
+        ]
+        if len(set(map(len, columns))) > 1:
+            raise stream.StreamError(f"columns of {probe}.{name} differ in length")
+        return list(zip(*columns))
