@@ -138,8 +138,14 @@ def fields_of(line: str | bytes) -> dict[str, Any]:
     return value
 
 
+_NAMES = {
+    cls: frozenset(f.name for f in dataclasses.fields(cls))
+    for cls in (*TAGS, Column, Cost, ProbeInfo, View)
+}
+
+
 def _known(cls: type[Any], fields: dict[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in dataclasses.fields(cls)}
+    names = _NAMES[cls]
     return {name: value for name, value in fields.items() if name in names}
 
 
