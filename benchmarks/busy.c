@@ -154,16 +154,17 @@ static int onwards(int depth, uint64_t path, activity *leaf) {
   return STEPS[path % 32](depth - 1, path / 32, leaf) + 1;
 }
 
-#define STEP_NAMES(X)                                                                              \
-  X(accept_client)                                                                                 \
-  X(account_for)                                                                                   \
-  X(allocate_buffer)                                                                               \
-  X(apply_filter) X(authenticate) X(begin_transaction) X(build_response) X(check_quota)            \
-      X(commit_batch) X(decode_frame) X(dispatch_request) X(encode_reply) X(evaluate_rule)         \
-          X(execute_plan) X(expire_entries) X(fetch_page) X(flush_queue) X(handle_message)         \
-              X(insert_row) X(load_template) X(lookup_key) X(merge_runs) X(next_tuple) X(on_timer) \
-                  X(parse_headers) X(publish_event) X(read_manifest) X(refresh_token)              \
-                      X(render_fragment) X(route_call) X(scan_index) X(serialise_object)
+// clang-format off
+#define STEP_NAMES(X)                                                   \
+  X(accept_client) X(account_for) X(allocate_buffer) X(apply_filter)    \
+  X(authenticate) X(begin_transaction) X(build_response) X(check_quota) \
+  X(commit_batch) X(decode_frame) X(dispatch_request) X(encode_reply)   \
+  X(evaluate_rule) X(execute_plan) X(expire_entries) X(fetch_page)      \
+  X(flush_queue) X(handle_message) X(insert_row) X(load_template)       \
+  X(lookup_key) X(merge_runs) X(next_tuple) X(on_timer)                 \
+  X(parse_headers) X(publish_event) X(read_manifest) X(refresh_token)   \
+  X(render_fragment) X(route_call) X(scan_index) X(serialise_object)
+// clang-format on
 
 #define DEFINE(name)                                                                 \
   static __attribute__((noinline)) int name(int depth, uint64_t p, activity *leaf) { \
