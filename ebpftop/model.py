@@ -34,6 +34,8 @@ class Column:
         ratio: for a derived column, the columns added up above and below the fraction bar.
         closed: its texts are of a set that is the same on every machine (operations, system
             calls, errors). Others may name people, programs or places, and are made anonymous.
+        gauge: how things stood at the end of the interval, not what happened in it: over a longer
+            time the last value holds.
         help: one sentence.
     """
 
@@ -45,6 +47,7 @@ class Column:
     rate: bool = False
     ratio: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     closed: bool = False
+    gauge: bool = False
     help: str = ""
 
 

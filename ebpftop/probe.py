@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from ebpftop.model import Column, Fold, Kind, ProbeInfo, Row, Table, View
@@ -44,6 +44,7 @@ __all__ = [
     "cgroup",
     "count",
     "first_of",
+    "gauge",
     "key",
     "kprobe",
     "maximum_ns",
@@ -396,6 +397,11 @@ def ns(name: str, title: str = "", rate: bool = False, help: str = "") -> Column
 def maximum_ns(name: str, title: str = "", help: str = "") -> Column:
     """The longest of the interval, in nanoseconds."""
     return Column(name, title or name, "ns", "max", help=help)
+
+
+def gauge(column: Column) -> Column:
+    """The same column, as a state at the end of the interval instead of a sum over it."""
+    return replace(column, gauge=True)
 
 
 def ratio(

@@ -7,26 +7,26 @@ import resource
 from pathlib import Path
 
 from ebpftop.model import Column, ProbeInfo, Row
-from ebpftop.probe import bytes_, count, key, ns, table
+from ebpftop.probe import bytes_, count, gauge, key, ns, table
 
 NAME = "host"
 
 HOST = table(
     "host",
-    Column("cpu", "CPU", "ratio", "sum", help="share of all CPUs that was not idle"),
-    bytes_("memory_bytes", "memory", rate=False, help="total less available"),
-    bytes_("memory_total_bytes", "memory total", rate=False),
-    bytes_("swap_bytes", "swap", rate=False),
-    bytes_("swap_total_bytes", "swap total", rate=False),
-    Column("load1", "load 1m", "label", "sum"),
-    Column("load5", "load 5m", "label", "sum"),
-    Column("load15", "load 15m", "label", "sum"),
-    count("processes", "processes", rate=False),
-    count("uptime_s", "uptime", rate=False),
+    gauge(Column("cpu", "CPU", "ratio", "sum", help="share of all CPUs that was not idle")),
+    gauge(bytes_("memory_bytes", "memory", rate=False, help="total less available")),
+    gauge(bytes_("memory_total_bytes", "memory total", rate=False)),
+    gauge(bytes_("swap_bytes", "swap", rate=False)),
+    gauge(bytes_("swap_total_bytes", "swap total", rate=False)),
+    gauge(Column("load1", "load 1m", "label", "sum")),
+    gauge(Column("load5", "load 5m", "label", "sum")),
+    gauge(Column("load15", "load 15m", "label", "sum")),
+    gauge(count("processes", "processes", rate=False)),
+    gauge(count("uptime_s", "uptime", rate=False)),
     ns("collector_cpu_ns", "collector CPU", rate=True),
-    bytes_("collector_rss_bytes", "collector memory", rate=False),
+    gauge(bytes_("collector_rss_bytes", "collector memory", rate=False)),
 )
-CPUS = table("cpus", key("cpu", "CPU", "id", "cpu"), Column("busy", "busy", "ratio", "sum"))
+CPUS = table("cpus", key("cpu", "CPU", "id", "cpu"), gauge(Column("busy", "busy", "ratio", "sum")))
 
 INFO = ProbeInfo(NAME, "Host", "host", "CPU, memory and load of the host", (HOST, CPUS), ())
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "default-dark"
 HEAT_LEVELS = 5
+BLUE = 0.58  # hue; what shrank has the strength of what grew
 STYLE_FILES: list[str | PurePath] = [THEMES / "app.tcss", THEMES / "widgets.tcss"]
 # For Textual's two themes that leave every colour to the terminal: nothing can be blended there.
 ANSI = {
@@ -39,6 +40,10 @@ ANSI = {
     "series-3": "ansi_green",
     "series-4": "ansi_magenta",
     "lost": "ansi_yellow",
+    "grew": "ansi_bright_red",
+    "grew-bar": "ansi_red",
+    "shrank": "ansi_bright_blue",
+    "shrank-bar": "ansi_blue",
     "live": "ansi_green",
     "paused": "ansi_yellow",
 }
@@ -70,6 +75,8 @@ def variables(theme: Theme) -> dict[str, str]:
         return Color.parse(base[name])
 
     background, foreground, primary = color("background"), color("foreground"), color("primary")
+    grew = color("error")
+    shrank = Color.from_hsl(BLUE, *grew.hsl[1:])
     derived = {
         "dim": background.blend(foreground, 0.5),
         "name": foreground,
@@ -87,6 +94,10 @@ def variables(theme: Theme) -> dict[str, str]:
         "series-3": color("success"),
         "series-4": color("secondary"),
         "lost": color("warning"),
+        "grew": grew,
+        "grew-bar": background.blend(grew, 0.3),
+        "shrank": shrank,
+        "shrank-bar": background.blend(shrank, 0.3),
         "live": color("success"),
         "paused": color("warning"),
     }

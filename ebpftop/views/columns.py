@@ -59,7 +59,7 @@ def natural(view: TableView, first: int, last: int, before: Sequence[int] = ()) 
         width = fmt.width(shown.column.title) + MARK
         known = fmt.WIDTHS.get(shown.kind)
         if known is not None:
-            width = max(width, known)
+            width = max(width, known + (view.signed and shown.measured))
         elif shown.column is COMMAND:
             cells = (fmt.width(view.text(row, position)) for row in rows)
             width = min(NAME_WHOLE, max(NAME_MIN, *cells, NAME_MIN))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ebpftop.model import Column
 from ebpftop.views import format as fmt
 from ebpftop.views.filter import compile_filter
+from ebpftop.views.ranges import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,12 +35,14 @@ class Shown:
         column: its description.
         position: where its value is in a row; None where it is computed.
         above, below: for shares and averages, positions to add up above and below the bar.
+        per_second: a total that is shown per second all the same, so that ranges compare.
     """
 
     column: Column
     position: int | None = None
     above: tuple[int, ...] = ()
     below: tuple[int, ...] = ()
+    per_second: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -80,8 +83,8 @@ class Shape:
         for name in names:
             if name in derived:
                 above, below = derived[name].ratio or ((), ())
-                parts = (tuple(map(table.index, part)) for part in (above, below))
-                columns.append(Shown(derived[name], None, *parts))
+                over, under = (tuple(map(table.index, part)) for part in (above, below))
+                columns.append(Shown(derived[name], None, over, under))
                 continue
             position = table.index(name)
             columns.append(Shown(table.columns[position], position))
@@ -103,6 +106,15 @@ class Shape:
         )
 
 
+class Chosen(NamedTuple):
+    """The rows that are to be seen: as in `TableView`, in no order."""
+
+    rows: Sequence[Row]
+    others: Row | None
+    available: int
+    error: str
+
+
 @dataclass(frozen=True, eq=False)
 class TableView:
     """Rows of one sample in the order of the screen.
@@ -115,6 +127,8 @@ class TableView:
         sort: position of the column that orders the rows.
         peak: largest value of that column, for bars.
         error: why the filter is none.
+        period: what the rows are of, in a word: an interval, or a range.
+        signed: whether figures are changes.
     """
 
     shape: Shape
@@ -128,7 +142,10 @@ class TableView:
     peak: float
     error: str
     processes: Mapping[int, Process]
+    period: str
     _readers: tuple[Reader, ...] = field(repr=False)
+
+    signed: ClassVar[bool] = False
 
     @property
     def columns(self) -> tuple[Shown, ...]:
@@ -177,9 +194,42 @@ def build(
     """The rows of a sample as `state` wants them; with `match`, only those of that selection."""
     name = shape.view.table
     rows: Sequence[Row] = sample.tables.get(name, ()) if sample else ()
-    dt_ns = sample.dt_ns if sample else 0
-    readers = tuple(_reader(column, shape, dt_ns, processes, cgroups) for column in shape.columns)
-    others, rows = _split(rows, shape.keys)
+    readers = readers_of(shape, sample.dt_ns if sample else 0, processes, cgroups)
+    others, rows = split(rows, shape.keys)
+    chosen = choose(shape, readers, rows, others, state, processes, match)
+    sort = sorted_by(shape, state)
+    shown = shape.columns[sort]
+    values = list(map(readers[sort], chosen.rows))
+    # A share is measured against the whole, everything else against the largest.
+    whole = 1.0 if shown.kind == "ratio" else 0.0
+    peak = max(filter(None, values), default=0.0) if shown.measured else 0.0
+    return TableView(
+        shape,
+        ordered(chosen.rows, values, shape, shown.measured != state.reverse),
+        chosen.others,
+        (sample.truncated.get(name, 0) if sample else 0) if chosen.others else 0,
+        total(chosen.rows, chosen.others, shape),
+        chosen.available,
+        sort,
+        state.reverse,
+        max(whole, peak),
+        chosen.error,
+        processes,
+        "range" if isinstance(sample, Span) else "interval",
+        readers,
+    )
+
+
+def choose(
+    shape: Shape,
+    readers: Sequence[Reader],
+    rows: Sequence[Row],
+    others: Row | None,
+    state: ViewState,
+    processes: Mapping[int, Process],
+    match: Mapping[str, Any],
+) -> Chosen:
+    """The rows that the selection elsewhere and the filter leave."""
     if match:
         wanted = [(shape.names.index(n), value) for n, value in match.items() if n in shape.names]
         rows = [row for row in rows if all(row[i] == value for i, value in wanted)]
@@ -190,28 +240,20 @@ def build(
         searched = _searched(shape, readers, processes)
         rows = [row for row in rows if chosen.matches(searched(row))]
         others = None
+    return Chosen(rows, others, available, chosen.error if chosen else "")
+
+
+def sorted_by(shape: Shape, state: ViewState) -> int:
+    """Position of the column that orders the rows."""
     names = [column.column.name for column in shape.columns]
-    sort = names.index(state.sort if state.sort in names else shape.sort)
-    shown = shape.columns[sort]
-    values = list(map(readers[sort], rows))
-    # A share is measured against the whole, everything else against the largest.
-    whole = 1.0 if shown.kind == "ratio" else 0.0
-    peak = max(filter(None, values), default=0.0) if shown.measured else 0.0
-    folded = (sample.truncated.get(name, 0) if sample else 0) if others else 0
-    return TableView(
-        shape,
-        _ordered(rows, values, shape, shown.measured != state.reverse),
-        others,
-        folded,
-        _total(rows, others, shape),
-        available,
-        sort,
-        state.reverse,
-        max(whole, peak),
-        chosen.error if chosen else "",
-        processes,
-        readers,
-    )
+    return names.index(state.sort if state.sort in names else shape.sort)
+
+
+def readers_of(
+    shape: Shape, dt_ns: int, processes: Mapping[int, Process], cgroups: Mapping[int, str]
+) -> tuple[Reader, ...]:
+    """How the value of each column is taken from a row of so much time."""
+    return tuple(_reader(column, shape, dt_ns, processes, cgroups) for column in shape.columns)
 
 
 def _reader(
@@ -229,6 +271,8 @@ def _reader(
         return _ratio_reader(shown.above, shown.below)
     if column.role == "cgroup":
         return _cgroup_reader(shown.position, cgroups)
+    if shown.per_second:
+        return _rate_reader(shown.position, dt_ns / 1e9)
     if column.rate:
         return _rate_reader(shown.position, dt_ns / (1 if column.kind == "ns" else 1e9))
     return itemgetter(shown.position)
@@ -269,7 +313,7 @@ def _ratio_reader(above: tuple[int, ...], below: tuple[int, ...]) -> Reader:
     return ratio
 
 
-def _split(rows: Sequence[Row], keys: tuple[int, ...]) -> tuple[Row | None, Sequence[Row]]:
+def split(rows: Sequence[Row], keys: tuple[int, ...]) -> tuple[Row | None, Sequence[Row]]:
     """The row of the others, whose keys are all None, and the rest."""
     if not keys:
         return None, rows
@@ -282,7 +326,7 @@ def _split(rows: Sequence[Row], keys: tuple[int, ...]) -> tuple[Row | None, Sequ
 
 
 def _searched(
-    shape: Shape, readers: tuple[Reader, ...], processes: Mapping[int, Process]
+    shape: Shape, readers: Sequence[Reader], processes: Mapping[int, Process]
 ) -> Callable[[Row], str]:
     """The text of a row that a filter looks at: its names and keys, not its figures."""
     cells = [
@@ -302,7 +346,7 @@ def _searched(
     return text
 
 
-def _ordered(
+def ordered(
     rows: Sequence[Row], values: Sequence[Any], shape: Shape, descending: bool
 ) -> Sequence[Row]:
     """Rows by value, unknown ones last; equal ones by their keys, so that they stand still."""
@@ -328,17 +372,17 @@ def _sorted(indexes: list[int], values: Sequence[Any], descending: bool = False)
         return sorted(indexes, key=lambda i: str(values[i]), reverse=descending)
 
 
-def _total(rows: Sequence[Row], others: Row | None, shape: Shape) -> Row:
+def total(rows: Sequence[Row], others: Row | None, shape: Shape) -> Row:
     """All rows folded into one; a figure that is unknown in one row is unknown in total."""
     columns = list(zip(*rows, *((others,) if others else ()))) if rows or others else []
-    total: list[Any] = []
+    folded: list[Any] = []
     for position, fold in enumerate(shape.folds):
         values = columns[position] if columns else ()
         try:
             if fold == "key":
-                total.append(None)
+                folded.append(None)
             else:
-                total.append(sum(values) if fold == "sum" else max(values, default=0))
+                folded.append(sum(values) if fold == "sum" else max(values, default=0))
         except TypeError:
-            total.append(None)
-    return tuple(total)
+            folded.append(None)
+    return tuple(folded)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ebpftop.views import format as fmt
+from ebpftop.views.ranges import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,9 +65,15 @@ class Course(Generic[T]):
 
 
 def continues(last: Sample | None, samples: Sequence[Sample]) -> bool:
-    """Whether a sample that was the newest is among those of now."""
+    """Whether a sample that was the newest is among those of now; the sum of a range is another."""
     return last is not None and any(
-        sample.mono_ns == last.mono_ns and sample.seq == last.seq for sample in reversed(samples)
+        sample is last
+        or (
+            sample.mono_ns == last.mono_ns
+            and sample.seq == last.seq
+            and not (isinstance(sample, Span) or isinstance(last, Span))
+        )
+        for sample in reversed(samples)
     )
 
 
@@ -92,8 +99,12 @@ def covered_ns(samples: Iterable[Sample]) -> int:
 
 
 def lasted(samples: Iterable[Sample]) -> str:
-    """How long samples cover, for a heading: `last 10 s`."""
-    seconds = covered_ns(samples) / NS_PER_S
+    """How long samples cover, for a heading: `last 10 s`; of the sum of a range `over 5m03s`."""
+    samples = tuple(samples)
+    covered = covered_ns(samples)
+    if any(isinstance(sample, Span) for sample in samples):
+        return f"over {fmt.ns(covered)}"
+    seconds = covered / NS_PER_S
     return f"last {seconds:.0f} s" if seconds >= 9.5 else f"last {seconds:.1g} s"
 
 

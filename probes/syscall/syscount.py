@@ -15,6 +15,7 @@ from ebpftop.probe import (
     View,
     cgroup,
     count,
+    gauge,
     key,
     maximum_ns,
     ns,
@@ -79,7 +80,7 @@ class Syscount(Probe):
             pid(),
             key("tid", "TID", "id"),
             key("syscall", "SYSCALL", closed=True),
-            maximum_ns("age_ns", "AGE", help="since the thread entered the call"),
+            gauge(maximum_ns("age_ns", "AGE", help="since the thread entered the call")),
         ),
     )
     views = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ebpftop.views import format as fmt
+from ebpftop.views.difference import ARROW, Difference
 from ebpftop.views.table import COMMAND
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ CLASSES = {
     "table--total",
     "table--selected",
     "table--empty",
+    "table--grew",
+    "table--grew-bar",
+    "table--shrank",
+    "table--shrank-bar",
 }
+SEPARATOR = " · "
 COMMAND_LINE_FROM = 24  # cells of the command column from which there is room for the arguments
 
 
@@ -46,6 +52,10 @@ def heading(view: TableView, columns: Columns) -> Cells:
 def row_cells(view: TableView, columns: Columns, row: Row) -> Cells:
     """A row; the sorted figure is drawn over a bar of its size."""
     for position, (shown, width) in enumerate(zip(view.columns, columns.widths)):
+        if isinstance(view, Difference) and shown.measured:
+            yield from _change(view, row, position, width)
+            yield " " * columns.gap, ""
+            continue
         value = view.value(row, position)
         cell = fmt.fit(fmt.FORMATS[shown.kind](value), width, shown.numeric)
         if not value:
@@ -79,15 +89,45 @@ def others(view: TableView, columns: Columns, row: Row) -> Cells:
 def selected(view: TableView, cursor: Key) -> str:
     """Who the selected row is about."""
     if view.shape.pid is None:
-        return " · ".join(fmt.label(value) for value in cursor)
-    pid = cursor[view.shape.keys.index(view.shape.pid)]
-    process = view.processes.get(pid)
-    gone = "" if view.position(cursor) is not None else "not in this interval"
-    if process is None:
-        parts = [f"process {pid}", "its name is not known", gone]
+        who, more = SEPARATOR.join(fmt.label(value) for value in cursor), ""
     else:
-        parts = [f"{pid} {process.comm}", process.user, process.unit, process.cmdline, gone]
-    return fmt.clean(" · ".join(filter(None, parts)))
+        pid = cursor[view.shape.keys.index(view.shape.pid)]
+        process = view.processes.get(pid)
+        if process is None:
+            who, more = f"process {pid}", "its name is not known"
+        else:
+            who = f"{pid} {process.comm}"
+            more = SEPARATOR.join(filter(None, (process.user, process.unit, process.cmdline)))
+    position = view.position(cursor)
+    gone = f"not in this {view.period}" if position is None else ""
+    changed = ""
+    if isinstance(view, Difference) and position is not None:
+        changed = _sides(view, view.rows[position])
+    return fmt.clean(SEPARATOR.join(filter(None, (who, changed, more, gone))))
+
+
+def _sides(view: Difference, row: Row) -> str:
+    """The sorted figure of a row in A and in B, and whether one of them does not have the row."""
+    shown = view.columns[view.sort]
+    absent = view.absent(row)
+    missing = f"not among the rows of {absent}" if absent else ""
+    if not shown.measured:
+        return missing
+    a, b = map(fmt.FORMATS[shown.kind], view.sides(row, view.sort))
+    return SEPARATOR.join(filter(None, (f"{shown.column.title} {a} {ARROW} {b}", missing)))
+
+
+def _change(view: Difference, row: Row, position: int, width: int) -> Cells:
+    """A change in the colour of its direction; the sorted one over a bar of its size."""
+    value = view.value(row, position)
+    cell = fmt.fit(view.text(row, position), width, right=True)
+    if not value:
+        yield cell, "table--dim"
+        return
+    style = "table--grew" if value > 0 else "table--shrank"
+    filled = round(view.share(row) * width) if position == view.sort else 0
+    yield cell[:filled], f"{style}-bar"
+    yield cell[filled:], style
 
 
 def _command(view: TableView, row: Row, comm: str, width: int) -> Cells:

@@ -19,8 +19,10 @@ from ebpftop.ui import actions
 from ebpftop.ui.messages import RowSelected
 from ebpftop.ui.widgets import cells
 from ebpftop.views import columns as layout
+from ebpftop.views import difference as differences
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
+from ebpftop.views.ranges import over
 from ebpftop.views.state import ViewState
 
 if TYPE_CHECKING:
@@ -45,10 +47,12 @@ class SampleTable(ScrollView, can_focus=True):
     def __init__(self, info: ProbeInfo, view: View) -> None:
         super().__init__(classes="view")
         self.shape = tables.Shape.of(info, view)
+        self._table = info.table(view.table)
         self.state = ViewState()
         self._sample: Sample | None = None
         self._names: tuple[Mapping[int, Process], Mapping[int, str]] = ({}, {})
         self._match: Mapping[str, Any] = {}
+        self._ranges: tuple[Sample | None, Sample | None] | None = None
         self._view = tables.build(self.shape, None, self.state)
         self._natural: tuple[int, ...] = ()
         self._columns = layout.Columns((), layout.GAP, 0)
@@ -63,8 +67,22 @@ class SampleTable(ScrollView, can_focus=True):
         cgroups: Mapping[int, str],
         match: Mapping[str, Any],
     ) -> None:
-        """Draw a sample; with `match`, only the rows of that selection."""
+        """Draw a sample, or the sum of a range; with `match`, only the rows of that selection."""
         self._sample, self._names, self._match = sample, (processes, cgroups), match
+        self._ranges = None
+        self._rebuild()
+
+    def compare(
+        self,
+        a: Sample | None,
+        b: Sample | None,
+        processes: Mapping[int, Process],
+        cgroups: Mapping[int, str],
+        match: Mapping[str, Any],
+    ) -> None:
+        """Draw what changed from the sum A to the sum B, until `show` is called again."""
+        self._sample, self._names, self._match = b, (processes, cgroups), match
+        self._ranges = a, b
         self._rebuild()
 
     @property
@@ -230,13 +248,14 @@ class SampleTable(ScrollView, can_focus=True):
         return Strip([Segment(fmt.fit(text, width), self._style(style))], width)
 
     def _empty(self) -> str:
+        if self._ranges and None in self._ranges:
+            return differences.unmeasured(*self._ranges)
         if self._sample is None:
             return "measuring the first interval"
         if self.state.filter:
             return "no row matches the filter"
-        if self._match:
-            return "nothing of the selected row in this interval"
-        return "nothing in this interval"
+        period = "either range" if self._ranges else f"this {self._view.period}"
+        return f"nothing {'of the selected row ' if self._match else ''}in {period}"
 
     def _strip(self, drawn: Iterator[tuple[str, str]], base: str, width: int) -> Strip:
         """Cells side by side, scrolled sideways behind those that stay."""
@@ -285,7 +304,7 @@ class SampleTable(ScrollView, can_focus=True):
         """Work the rows out anew; the cursor stays in sight if it was."""
         before = self._view.position(self.state.cursor)
         seen = before is not None and self._is_visible(before)
-        self._view = tables.build(self.shape, self._sample, self.state, *self._names, self._match)
+        self._view = self._built()
         self._place()
         after = self._view.position(self.state.cursor)
         if after is not None:
@@ -294,6 +313,13 @@ class SampleTable(ScrollView, can_focus=True):
                 self._scroll_to_row(after)
         self._describe()
         self.refresh()
+
+    def _built(self) -> tables.TableView:
+        a, b = self._ranges or (None, None)
+        if a and b:
+            return differences.build(self.shape, a, b, self.state, *self._names, self._match)
+        sample = None if self._ranges else self._sample
+        return tables.build(self.shape, sample, self.state, *self._names, self._match)
 
     def _place(self) -> None:
         top = self.scroll_offset.y
@@ -334,9 +360,15 @@ class SampleTable(ScrollView, can_focus=True):
             self.scroll_to(x=start - places.fixed_width, animate=False)
 
     def _describe(self) -> None:
-        """Say in the border what is filtered."""
-        title = self.shape.view.title
+        """Say in the border what time it is about, and what is filtered."""
+        parts = [self.shape.view.title]
+        a, b = self._ranges or (None, None)
+        if a and b:
+            parts.append(differences.title(a, b, self._table))
+        elif self._sample and not self._ranges:
+            parts.append(over(self._sample, self._table))
         if self.state.filter:
             wrong = f" ({self._view.error})" if self._view.error else ""
-            title = f"{title} · filter: {self.state.filter}{wrong}"
-        self.border_title = Content(fmt.clean(title))
+            parts.append(f"filter: {self.state.filter}{wrong}")
+        self.border_title = Content(fmt.clean(cells.SEPARATOR.join(filter(None, parts))))
+        self.border_subtitle = differences.LEGEND if a and b else ""
