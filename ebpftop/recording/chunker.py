@@ -34,12 +34,13 @@ class Chunker:
         newest: overview of the newest tick.
     """
 
-    def __init__(self, recording: str = "", level: int = LEVEL) -> None:
+    def __init__(self, recording: str = "", level: int = LEVEL, known: Known | None = None) -> None:
+        """`known` is what was said before, for a recording that begins amid a stream."""
         self.recording = recording or secrets.token_hex(8)
         self.number = self.ticks = 0
-        self.known = Known()
+        self.known = known or Known()
         self.newest = Summary()
-        self._meter = Meter()
+        self._meter = Meter(self.known.hello)
         self._packer: Packer | None = None
         self._lines: list[tuple[str, bool]] = []
         self._round: set[str] = set()

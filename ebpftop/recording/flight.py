@@ -118,6 +118,10 @@ class FlightRecorder(ChunkTape):
             raise RecordingError(refused(path, error)) from None
         return len(self.overview)
 
+    def continued(self) -> Chunker:
+        """A chunker for a recording that begins now: it knows what was said so far."""
+        return Chunker(known=self._chunker.known.copy())
+
     def close(self) -> None:
         """Forget everything."""
         self._memory.clear()

@@ -204,13 +204,16 @@ class Overview:
 class Meter:
     """Works out the summary of ticks, from the records as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, hello: Hello | None = None) -> None:
+        """`hello` is who speaks, where that was said before."""
         self.summary = Summary()
         self._columns: dict[str, tuple[str, int, bool]] = {}
         self._loads: dict[str, float] = {}
         self._lost: dict[str, int] = {}
         self._before: Tick | None = None
         self._pending: list[tuple[MarkKind, str, str]] = []
+        if hello:
+            self._learn(hello)
 
     def add(self, record: Record) -> bool:
         """Take in a record; returns whether a tick ended with it."""
@@ -223,7 +226,7 @@ class Meter:
             if record.probe and record.state in ("failed", "unavailable"):
                 self._pending.append(("failed", record.probe, record.reason[:200]))
         elif isinstance(record, Hello):
-            self._columns = {probe.name: load_of(probe) for probe in record.probes if probe.views}
+            self._learn(record)
             self._pending.append(("start", "", f"{record.host} {record.kernel}"))
         return False
 
@@ -231,6 +234,9 @@ class Meter:
         """The summary so far; the next begins empty."""
         taken, self.summary = self.summary, Summary()
         return taken
+
+    def _learn(self, hello: Hello) -> None:
+        self._columns = {probe.name: load_of(probe) for probe in hello.probes if probe.views}
 
     def _add_sample(self, sample: Sample) -> None:
         if sample.lost:

@@ -58,6 +58,13 @@ class Known:
         self._said.clear()
         return [*([self.hello] if self.hello else ()), *self._statuses.values()]
 
+    def copy(self) -> Known:
+        """The same, for another chunk."""
+        twin = Known()
+        twin.hello, twin._pids = self.hello, self._pids
+        twin._statuses, twin._processes = dict(self._statuses), dict(self._processes)
+        return twin
+
     def missing(self, sample: Sample) -> list[Process]:
         """Identities of this sample that were not said in this chunk; now they count as said."""
         found: list[Process] = []

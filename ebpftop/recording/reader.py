@@ -60,7 +60,7 @@ class ChunkTape:
     ) -> Iterator[Record]:
         """See `Tape.records`; of the samples before the last tick only those of `probes`."""
         unpacker = Unpacker()
-        chunks = self.chunks
+        chunks = list(self.chunks)  # a flight recorder forgets the oldest meanwhile
         at = bisect.bisect_right([chunk.first for chunk in chunks], first) - 1
         expected = -1
         for position in range(max(0, at), len(chunks)):
