@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PLUS, MINUS, ARROW = "+", "\N{MINUS SIGN}", "→"
 LEGEND = "red grew, blue shrank"
+ONE_SIDED = "→x: none in A · x→: none in B"
 # Of all that was measured: from there on a change is coloured, and more so at each further step.
 STEPS = (0.001, 0.01, 0.03, 0.1, 0.3)
 
@@ -52,12 +53,15 @@ def written(kind: Kind, a: float | None, b: float | None) -> str:
     if a is None or b is None:
         return write(None) if a is b else write(a) + ARROW if b is None else ARROW + write(b)
     grown = b - a
-    if not grown:
-        return "0"
-    size = write(abs(grown))
-    if kind == "ratio":
+    size = write(abs(grown)) if grown else "0"
+    if kind == "ratio" and grown:
         size = size.removesuffix("%") + "pp"
-    return (PLUS if grown > 0 else MINUS) + size
+    return sign(grown) + size
+
+
+def sign(grown: float) -> str:
+    """The sign of a change; none of no change."""
+    return PLUS if grown > 0 else MINUS if grown < 0 else ""
 
 
 def step(grown: float, whole: float) -> int:

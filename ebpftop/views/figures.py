@@ -39,10 +39,12 @@ def value(shown: Shown, rows: Sequence[Row], dt_ns: int) -> float | None:
         values = [row[position] for row in rows]
         return None if None in values else max(values, default=0)
     total = _sum(rows, (position,))
-    if total is None or not shown.column.rate:
+    if total is None or not (shown.column.rate or shown.per_second):
         return total
     if dt_ns <= 0:
         return None
+    if shown.per_second:
+        return total * NS_PER_S / dt_ns
     return total / dt_ns if shown.column.kind == "ns" else total * NS_PER_S / dt_ns
 
 

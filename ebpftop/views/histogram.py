@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.views import format as fmt
-from ebpftop.views.window import selector
+from ebpftop.views.difference import ARROW
+from ebpftop.views.window import NS_PER_S, selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,10 +78,10 @@ class Series:
     """The counts of one value of `by`; `name` is safe to show, and empty for the sum of all."""
 
     name: str
-    counts: Mapping[int, int]
+    counts: Mapping[int, float]
 
     @property
-    def total(self) -> int:
+    def total(self) -> float:
         """Everything that was counted."""
         return sum(self.counts.values())
 
@@ -90,7 +91,7 @@ class Bar:
     """One row of a histogram: a bucket, or a tail of them, and its count in each series."""
 
     label: str
-    counts: tuple[int, ...]
+    counts: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,18 @@ class Histogram:
 
     def summary(self) -> list[str]:
         """Percentiles and the maximum, as far as buckets tell them: `p50 <32.8µs`."""
-        if not self.sum.total:
-            return []
-        marks = [
-            f"p{share * 100:.0f} {self.axes.bound(percentile(self.sum.counts, share))}"
-            for share in SHARES
-        ]
-        marks.append(f"max {self.axes.bound(self.span((self.sum,))[-1])}")
-        if self.unplaced:
+        marks = [f"{name} {bound}" for name, bound in self.bounds(self.sum)]
+        if marks and self.unplaced:
             marks.append(f"{fmt.count(self.unplaced)} in no bucket")
         return marks
+
+    def bounds(self, series: Series) -> list[tuple[str, str]]:
+        """Name and bound of the percentiles and the maximum of a series; none of nothing."""
+        if not series.total:
+            return []
+        bound = self.axes.bound
+        marks = [(f"p{s * 100:.0f}", bound(percentile(series.counts, s))) for s in SHARES]
+        return [*marks, ("max", bound(self.span((series,))[-1]))]
 
     def _label(self, bucket: int, span: range) -> str:
         if len(span) == 1:
@@ -179,14 +182,48 @@ def build(axes: Axes, samples: Iterable[Sample], match: Mapping[str, object]) ->
     return Histogram(axes, whole, series, unplaced)
 
 
-def percentile(counts: Mapping[int, int], share: float) -> int:
+@dataclass(frozen=True)
+class Comparison(Histogram):
+    """Two ranges, A and B, as the two series of a histogram.
+
+    Attributes:
+        counted: the series as they were counted; `series` are those per second.
+    """
+
+    counted: tuple[Series, Series]
+
+    def summary(self) -> list[str]:
+        """Percentiles of A and B: `p50 <32.8µs → <65.5µs`, or one bound for both."""
+        a, b = (dict(self.bounds(series)) for series in self.counted)
+        marks = [
+            f"{name} {a.get(name, fmt.UNKNOWN)} {ARROW} {b.get(name, fmt.UNKNOWN)}"
+            if a.get(name) != b.get(name)
+            else f"{name} {a[name]}"
+            for name in (a or b)
+        ]
+        return [*marks, f"{fmt.count(self.unplaced)} in no bucket"] if self.unplaced else marks
+
+
+def compare(axes: Axes, a: Sample, b: Sample, match: Mapping[str, object]) -> Comparison:
+    """The counts of two ranges, each over all values of `by`."""
+    built = [build(axes, (sample,), match) for sample in (a, b)]
+    one, other = (Series(name, part.sum.counts) for name, part in zip("AB", built))
+    series = (_per_second(one, a.dt_ns), _per_second(other, b.dt_ns))
+    counts = [part.counts for part in series]
+    buckets = counts[0].keys() | counts[1].keys()
+    whole = {bucket: sum(part.get(bucket, 0) for part in counts) for bucket in buckets}
+    unplaced = sum(part.unplaced for part in built)
+    return Comparison(axes, Series("", whole), series, unplaced, (one, other))
+
+
+def percentile(counts: Mapping[int, float], share: float) -> int:
     """The lowest bucket at or below which lies at least that share of all that was counted.
 
     Raises:
         ValueError: nothing was counted.
     """
     wanted = share * sum(counts.values())
-    reached = 0
+    reached = 0.0
     for bucket in sorted(counts):
         reached += counts[bucket]
         if counts[bucket] and reached >= wanted:
@@ -209,6 +246,12 @@ def folded(counts: Mapping[int, float], buckets: range, rows: int) -> tuple[int,
         else:
             high, above = high - 1, upper
     return low, high
+
+
+def _per_second(series: Series, dt_ns: int) -> Series:
+    """The counts per second; none of no time."""
+    counts = series.counts if dt_ns > 0 else {}
+    return Series(series.name, {b: n * NS_PER_S / dt_ns for b, n in counts.items()})
 
 
 def _tail(bucket: int, low: int, high: int, buckets: range) -> range:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpftop.views import format as fmt
+from ebpftop.views.difference import ARROW, sign, step
 from ebpftop.views.flame import Tree
 from ebpftop.views.window import NS_PER_S, continues, lasted, process, recent, selector
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ebpftop.model import ProbeInfo, Sample, View
+    from ebpftop.views.flame import Node
 
     Weight = Literal["both", "blocked", "waiting"]
 
@@ -41,6 +43,71 @@ class Thread:
     stacks: deque[tuple[str, str, int]] = field(default_factory=deque)
     runs: int = 0
     shown: bool = False
+
+
+@dataclass
+class Comparison:
+    """The stacks of two ranges, A and B, as one tree.
+
+    A frame is as wide as its time per second in A and in B together: so boxes fill their rows,
+    and what is gone in B is seen as well as what is new.
+
+    Attributes:
+        tree: both; weights are in no unit, but in proportion to that sum.
+        a, b: each alone, in nanoseconds.
+        a_ns, b_ns: how long the ranges are.
+        sleepers: threads that are in none, because they slept throughout both.
+    """
+
+    tree: Tree
+    a: Tree
+    b: Tree
+    a_ns: int
+    b_ns: int
+    sleepers: int
+    _found: dict[Node, tuple[Node | None, Node | None]] = field(default_factory=dict)
+
+    def rates(self, node: Node) -> tuple[float, float]:
+        """Time per second of a frame of `tree`, in A and in B, in nanoseconds."""
+        a, b = self._sides(node)
+        return _rate(a, self.a_ns), _rate(b, self.b_ns)
+
+    def change(self, node: Node) -> float:
+        """Time per second in B less that in A, in nanoseconds."""
+        a, b = self.rates(node)
+        return b - a
+
+    @property
+    def whole(self) -> float:
+        """Time per second of everything, on the side that has more."""
+        return max(self.rates(self.tree.root))
+
+    def step(self, node: Node) -> int:
+        """How strongly its change is coloured, by its share of the whole; below 0 it shrank."""
+        grown = self.change(node)
+        return step(grown, self.whole) * (1 if grown > 0 else -1)
+
+    def figures(self, node: Node) -> str:
+        """What is known of a frame: both rates, the change, and its share of the whole."""
+        a, b = self.rates(node)
+        grown = self.change(node)
+        share = sign(grown) + fmt.ratio(abs(grown) / self.whole if self.whole else 0.0)
+        return (
+            f"A {fmt.ns(a)}/s {ARROW} B {fmt.ns(b)}/s"
+            f" · {sign(grown)}{fmt.ns(abs(grown))}/s · {share} of all"
+        )
+
+    def _sides(self, node: Node) -> tuple[Node | None, Node | None]:
+        """The same frame in the trees of A and B; None where it is not."""
+        found = self._found.get(node)
+        if found is None:
+            if node.parent is None:
+                found = self.a.root, self.b.root
+            else:
+                a, b = self._sides(node.parent)
+                found = (a and a.children.get(node.name)), (b and b.children.get(node.name))
+            self._found[node] = found
+        return found
 
 
 @dataclass
@@ -68,9 +135,12 @@ class Window:
     _samples: deque[tuple[Sample, list[Spell]]] = field(default_factory=deque)
     _threads: dict[object, Thread] = field(default_factory=dict)
     _unnamed: set[int] = field(default_factory=set)
+    _compared: Comparison | None = None
+    _compared_of: tuple[object, ...] = ()
 
     def update(self, samples: Sequence[Sample], match: Mapping[str, object]) -> None:
         """Bring the tree to the newest samples; samples are known by their number and time."""
+        self._compared, self._compared_of = None, ()
         chosen = sorted(match.items(), key=str)
         made_of = (self.weight, self.merge, self.asleep, self.seconds, *chosen)
         named = any(pid in self.names for pid in self._unnamed)
@@ -101,7 +171,39 @@ class Window:
         """How much time the samples in the tree cover."""
         return lasted(sample for sample, _ in self._samples)
 
+    def compare(self, a: Sample, b: Sample, match: Mapping[str, object]) -> Comparison:
+        """Both sums as trees, by the window's settings; its own tree stays.
+
+        A thread that ran in one of them counts in both, or what it slept would come from nowhere.
+        """
+        made_of = (a, b, dict(match), self.weight, self.merge, self.asleep, len(self.names))
+        if self._compared is None or made_of != self._compared_of:
+            self._compared, self._compared_of = self._compare(a, b, match), made_of
+        return self._compared
+
+    def _compare(self, a: Sample, b: Sample, match: Mapping[str, object]) -> Comparison:
+        sides = [self._spells(sample, match) for sample in (a, b)]
+        threads = {spell.thread for spells in sides for spell in spells}
+        ran = {spell.thread for spells in sides for spell in spells if spell.ran}
+        trees = [Tree(), Tree()]
+        both = Tree()
+        for tree, spells, scale in zip(trees, sides, (b.dt_ns, a.dt_ns)):
+            for spell in spells:
+                if spell.thread in ran:
+                    process, stack, weight = spell.stack
+                    tree.add(process, stack, weight)
+                    both.add(process, stack, weight * scale)
+        return Comparison(both, trees[0], trees[1], a.dt_ns, b.dt_ns, len(threads - ran))
+
     def _add(self, sample: Sample) -> None:
+        """Take a sample in, as the newest."""
+        spells = self._spells(sample, self.match)
+        for spell in spells:
+            self._begin(spell)
+        self._samples.append((sample, spells))
+
+    def _spells(self, sample: Sample, match: Mapping[str, object]) -> list[Spell]:
+        """The rows of a sample as spells."""
         table = self.info.table(self.view.table)
         pid, stack = table.index("pid"), table.index("stack")
         columns = ("blocked", "waiting") if self.weight == "both" else (self.weight,)
@@ -110,7 +212,7 @@ class Window:
         tid, count = (names.index(name) if name in names else None for name in ("tid", "count"))
         labels: dict[int | None, str] = {}
         spells = []
-        for row in selector(table, self.match)(sample.tables.get(table.name, ())):
+        for row in selector(table, match)(sample.tables.get(table.name, ())):
             label = labels.get(row[pid])
             if label is None:
                 label = labels[row[pid]] = self._label(row[pid])
@@ -119,9 +221,7 @@ class Window:
                 thread = row[pid] if tid is None else (row[pid], row[tid])
                 ran = self.asleep or count is None or row[pid] is None or row[count] > 0
                 spells.append(Spell(thread, ran, (label, row[stack] or "", weight)))
-        for spell in spells:
-            self._begin(spell)
-        self._samples.append((sample, spells))
+        return spells
 
     def _begin(self, spell: Spell) -> None:
         """Take up a spell; what its thread slept before comes into the tree once it has run."""
@@ -157,3 +257,7 @@ class Window:
         elif self.merge:
             return fmt.clean(comm)
         return process(pid, self.names)
+
+
+def _rate(node: Node | None, dt_ns: int) -> float:
+    return node.total * NS_PER_S / dt_ns if node and dt_ns > 0 else 0.0

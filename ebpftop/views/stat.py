@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ebpftop.views import format as fmt
+from ebpftop.views.difference import comparable, written
 from ebpftop.views.figures import columns, figure, value
-from ebpftop.views.window import Course
+from ebpftop.views.window import Course, selector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ebpftop.model import Kind, ProbeInfo, Row, Sample, View
     from ebpftop.views.window import Point
@@ -48,6 +49,56 @@ class Stat:
         values = self.values[-width:] if width > 0 else ()
         top = 1.0 if self.kind == "ratio" else max((v for v in values if v is not None), default=0)
         return "".join(_block(number, top) for number in values).rjust(max(width, 0))
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One figure in two ranges, A and B; attributes as of `Stat`."""
+
+    title: str
+    kind: Kind
+    rate: bool
+    a: float | None
+    b: float | None
+
+    @property
+    def text(self) -> str:
+        """The value in B with its unit."""
+        return figure(self.b, self.kind, self.rate)
+
+    @property
+    def change(self) -> str:
+        """The change from A, with its sign, in the unit of the value."""
+        return written(self.kind, self.a, self.b)
+
+    @property
+    def before(self) -> str:
+        """The value in A with its unit."""
+        return figure(self.a, self.kind, self.rate)
+
+    @property
+    def grown(self) -> float:
+        """The change as a number, 0 where one side is unknown."""
+        return 0.0 if self.a is None or self.b is None else self.b - self.a
+
+
+def compare(
+    info: ProbeInfo, view: View, a: Sample, b: Sample, match: Mapping[str, object]
+) -> tuple[Changed, ...]:
+    """The figures of a view in two ranges; totals that are not rates are per second, too."""
+    table = info.table(view.table)
+    select = selector(table, match)
+    rows_a, rows_b = (select(sample.tables.get(table.name, ())) for sample in (a, b))
+    return tuple(
+        Changed(
+            fmt.label(shown.column.title),
+            shown.kind,
+            shown.column.rate and shown.kind != "ratio",
+            value(shown, rows_a, a.dt_ns),
+            value(shown, rows_b, b.dt_ns),
+        )
+        for shown in map(comparable, columns(info, view))
+    )
 
 
 def course(info: ProbeInfo, view: View) -> Course[Values]:

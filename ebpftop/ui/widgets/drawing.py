@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ebpftop.views import format as fmt
+from ebpftop.views.difference import unmeasured
 from ebpftop.views.window import described
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Drawing(Widget):
 
     Attributes:
         names: command by process id, for headings; may be set at any time.
+        samples: what is shown, or the sum of a range alone.
+        ranges: the sums that are compared, either of which may be missing; None otherwise.
     """
 
     DEFAULT_CSS = """
@@ -61,6 +64,7 @@ class Drawing(Widget):
         self.names: Mapping[int, str] = {}
         self.samples: Sequence[Sample] = ()
         self.match: Mapping[str, object] = {}
+        self.ranges: tuple[Sample | None, Sample | None] | None = None
         self._lines: list[Strip] | None = None
         self._styles: dict[str, Style] = {}
         self.border_title = Content(view.title)
@@ -69,7 +73,23 @@ class Drawing(Widget):
         """Draw these samples, oldest first; with `match`, only the rows of that selection."""
         self.samples = tuple(samples)
         self.match = dict(match)
+        self.ranges = None
         self._update()
+
+    def compare(self, a: Sample | None, b: Sample | None, match: Mapping[str, object]) -> None:
+        """Draw what changed from the sum A to the sum B, until `show` is called again.
+
+        Drawings of a course over time have no such picture, and go on showing their samples.
+        """
+        self.ranges = a, b
+        self.match = dict(match)
+        self._update()
+
+    @property
+    def compared(self) -> tuple[Sample, Sample] | None:
+        """Both sums, while there are two to compare."""
+        a, b = self.ranges or (None, None)
+        return (a, b) if a and b else None
 
     def prepare(self) -> None:
         """Work out what is to be seen of `samples`, and set the headings."""
@@ -100,6 +120,8 @@ class Drawing(Widget):
 
     def empty(self, width: int, height: int, text: str = "") -> list[Strip]:
         """Says in the middle why there is nothing to see."""
+        if self.ranges:
+            text = text or unmeasured(*self.ranges) or "nothing in either range"
         text = text or ("nothing in this time" if self.samples else "measuring the first interval")
         text = fmt.cut(text, width)
         line = self.line(((" " * ((width - fmt.width(text)) // 2), ""), (text, "drawing--empty")))

@@ -19,6 +19,7 @@ from ebpftop.ui import actions
 from ebpftop.ui.widgets.drawing import SEPARATOR, Drawing, mixed
 from ebpftop.views import flame, stacks
 from ebpftop.views import format as fmt
+from ebpftop.views.difference import ARROW, LEGEND, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from textual.events import Click, Leave, MouseMove, MouseScrollDown, MouseScrollUp
 
     from ebpftop.model import ProbeInfo, View
-    from ebpftop.views.flame import Box, Direction, Node, Path, Search
-    from ebpftop.views.stacks import Weight
+    from ebpftop.views.flame import Box, Direction, Node, Path, Search, Tree
+    from ebpftop.views.stacks import Comparison, Weight
 
 EDGE = "▏"
 # A name cut to fewer cells says nothing.
@@ -35,6 +36,10 @@ NAME_CELLS = 4
 # Neighbours of one kind differ in shade, by their names.
 SHADES, SHADE_STEP = 5, 0.08
 FADED = 0.62
+# What did not change stands out from the ground a little. Of a change: how much of its colour is
+# left out, by its step.
+UNCHANGED = 0.08
+FAINT = (1.0, 0.75, 0.58, 0.4, 0.2, 0.0)
 ABOVE_ZOOM = 2
 ABOUT_LINES = 1
 WEIGHTS: dict[Weight, Weight] = {"both": "blocked", "blocked": "waiting", "waiting": "both"}
@@ -67,6 +72,8 @@ class Flame(Drawing, can_focus=True):
         & > .flame--selected { background: $name; color: $background; text-style: bold; }
         & > .flame--name { color: $name; text-style: bold; }
         & > .flame--share { color: $series-4; }
+        & > .flame--grew { background: $grew; color: $flame-text; }
+        & > .flame--shrank { background: $shrank; color: $flame-text; }
     }
     """
     COMPONENT_CLASSES = {
@@ -80,6 +87,8 @@ class Flame(Drawing, can_focus=True):
         "flame--selected",
         "flame--name",
         "flame--share",
+        "flame--grew",
+        "flame--shrank",
     }
 
     def __init__(self, info: ProbeInfo, view: View) -> None:
@@ -87,6 +96,7 @@ class Flame(Drawing, can_focus=True):
         self.window = stacks.Window(info, view)
         self.zoom: Path = ()
         self.selected: Path = ()
+        self._comparison: Comparison | None = None
         self._search = flame.search(self.window.tree, "")
         self._searched: tuple[object, ...] = ()
         self._pointed: Node | None = None
@@ -95,6 +105,11 @@ class Flame(Drawing, can_focus=True):
         self._boxes: dict[tuple[str, int, bool], Style] = {}
 
     # What it shows
+
+    @property
+    def drawn(self) -> Tree:
+        """What is drawn: the stacks of the window, or of two ranges together."""
+        return self._comparison.tree if self._comparison else self.window.tree
 
     @property
     def search(self) -> Search:
@@ -108,8 +123,8 @@ class Flame(Drawing, can_focus=True):
 
     def filter(self, text: str) -> None:
         """Highlight the frames whose names hold a text; the empty text ends the search."""
-        self._search = flame.search(self.window.tree, text)
-        self._searched = (self.window.tree, self.window.tree.version)
+        self._search = flame.search(self.drawn, text)
+        self._searched = (self.drawn, self.drawn.version)
         self.redraw()
 
     def refresh_stacks(self) -> None:
@@ -117,20 +132,35 @@ class Flame(Drawing, can_focus=True):
         self._update()
 
     def prepare(self) -> None:
-        """Add what is new to the tree; zoom, selection and search stay."""
+        """Add what is new to the tree, or compare; zoom, selection and search stay."""
         window = self.window
         window.names = self.names
-        window.update(self.samples, self.match)
-        searched = (window.tree, window.tree.version)
+        self._comparison = None
+        if self.compared:
+            a, b = self.compared
+            self._comparison = window.compare(a, b, self.match)
+            self._head_compared(title(a, b))
+        else:
+            window.update(self.samples, self.match)
+            total = f"{fmt.ns(window.tree.root.total)} {WEIGHT_TITLES[window.weight]}"
+            if self.samples and not self.ranges:
+                self.head(total, *self._asleep(window.sleepers), after=(window.lasted,))
+            else:
+                self.head()
+        searched = (self.drawn, self.drawn.version)
         if self._search.text and searched != self._searched:
-            self._search, self._searched = flame.search(window.tree, self._search.text), searched
+            self._search, self._searched = flame.search(self.drawn, self._search.text), searched
         self._pointed = None
-        after = (self.window.lasted,) if self.samples else ()
-        total = f"{fmt.ns(window.tree.root.total)} {WEIGHT_TITLES[window.weight]}"
-        if window.sleepers:
-            threads = f"{fmt.count(window.sleepers)} thread{'s' * (window.sleepers != 1)}"
-            total += f"{SEPARATOR}{threads} asleep throughout (i shows)"
-        self.head(total if self.samples else "", after=after)
+
+    def _head_compared(self, ranges: str) -> None:
+        assert self._comparison is not None
+        a, b = map(fmt.ns, self._comparison.rates(self.drawn.root))
+        rates = f"{a}/s {ARROW} {b}/s {WEIGHT_TITLES[self.window.weight]}"
+        self.head(rates, LEGEND, *self._asleep(self._comparison.sleepers), after=(ranges,))
+
+    def _asleep(self, number: int) -> Iterator[str]:
+        if number:
+            yield f"{fmt.count(number)} thread{'s' * (number != 1)} asleep throughout (i shows)"
 
     def notify_style_update(self) -> None:
         """Boxes follow the theme."""
@@ -216,8 +246,8 @@ class Flame(Drawing, can_focus=True):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """The boxes of the rows in sight, and a line about one frame."""
-        root = self.window.tree.root
-        if not root.total or height <= ABOUT_LINES:
+        unmeasured = self.ranges and not self.compared
+        if unmeasured or not self.drawn.root.total or height <= ABOUT_LINES:
             return self.empty(width, height)
         self._layout = flame.layout(self._node(self.zoom), width)
         lines = height - ABOUT_LINES
@@ -252,6 +282,8 @@ class Flame(Drawing, can_focus=True):
             return text, self.style("flame--selected")
         if node.name in self._search.names:
             return text, self.style("flame--match")
+        if self._comparison:
+            return text, self._changed(self._comparison.step(node))
         kind = ("all", "process")[depth] if depth < 2 else "kernel" if node.kernel else "user"
         return text, self._boxed(kind, _shade(node.name), above or bool(self._search.text))
 
@@ -271,13 +303,30 @@ class Flame(Drawing, can_focus=True):
             self._boxes[kind, shade, faded] = style
         return style
 
+    def _changed(self, step: int) -> Style:
+        """A box of a comparison: red or blue, the stronger the larger the change."""
+        kind = "shrank" if step < 0 else "grew" if step else "all"
+        style = self._boxes.get((kind, abs(step), False))
+        if style is None:
+            plain, styles = (self.get_component_styles(f"flame--{k}") for k in ("all", kind))
+            same = mixed(plain.background, plain.color, UNCHANGED)
+            color = mixed(styles.background, same, FAINT[abs(step)])
+            text = styles.color
+            if color.ansi is None:
+                texts = (text, plain.color, self.background_colors[1])
+                text = max(texts, key=lambda t: abs(t.brightness - color.brightness))
+            style = Style(color=text.rich_color, bgcolor=color.rich_color)
+            self._boxes[kind, abs(step), False] = style
+        return style
+
     def _title(self, node: Node) -> str:
         return "all" if node.parent is None else _plain(node.name)
 
     def _about(self, node: Node, hidden: int, width: int) -> Strip:
         """Name, times and share of a frame; what the search found; how many rows are below."""
-        root = self.window.tree.root
-        figures = SEPARATOR + flame.figures(node, root)
+        root = self.drawn.root
+        told = self._comparison.figures(node) if self._comparison else flame.figures(node, root)
+        figures = SEPARATOR + told
         if node.kernel:
             figures = f"{SEPARATOR}kernel{figures}"
         right = "".join(self._found(root)) + (f" ↓{hidden}" if hidden else "")
@@ -298,7 +347,7 @@ class Flame(Drawing, can_focus=True):
     # Where things are
 
     def _node(self, path: Path) -> Node:
-        return self.window.tree.find(path)
+        return self.drawn.find(path)
 
     def _select(self, path: Path) -> None:
         self.selected = path

@@ -371,4 +371,5 @@ class SampleTable(ScrollView, can_focus=True):
             wrong = f" ({self._view.error})" if self._view.error else ""
             parts.append(f"filter: {self.state.filter}{wrong}")
         self.border_title = Content(fmt.clean(cells.SEPARATOR.join(filter(None, parts))))
-        self.border_subtitle = differences.LEGEND if a and b else ""
+        legend = (differences.LEGEND, differences.ONE_SIDED) if a and b else ()
+        self.border_subtitle = Content(cells.SEPARATOR.join(legend))
