@@ -7,14 +7,14 @@ import contextlib
 import json
 import shutil
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from ebpftop.commands import fail, with_moments
 from ebpftop.model import Hello, Sample, Status, Tick
 from ebpftop.recording.tape import RecordingError
+from ebpftop.recording.when import local
 from ebpftop.sources.base import SourceError
-from ebpftop.stream import StreamError
+from ebpftop.stream import MAX_LINE_BYTES, StreamError
 from ebpftop.views import format as fmt
 from ebpftop.views.filter import compile_filter
 from ebpftop.views.plain import Lines, Plan, bars, raw
@@ -150,13 +150,15 @@ def _print_live(options: argparse.Namespace) -> None:
 
 
 def _print_stream(options: argparse.Namespace) -> None:
-    """Print the samples of a stream on standard input."""
-    from ebpftop.stream import records
+    """Print the samples of a stream on standard input; `zstd -dc RECORDING` is one, too."""
+    from ebpftop.recording.pack import Unpacker
 
     printer = Printer(options)
-    for record in records(sys.stdin.buffer):
+    unpacker = Unpacker()
+    for line in iter(lambda: sys.stdin.buffer.readline(MAX_LINE_BYTES), b""):
+        record = unpacker.record(line) if line.strip() else None
         _must_run(record, options.name)
-        if printer.add(record):
+        if record is not None and printer.add(record):
             return
     printer.must_have_printed("the stream")
 
@@ -264,7 +266,6 @@ class Printer:
         print(*lines, "", sep="\n", flush=True)
 
     def _heading(self, sample: Sample, plan: Plan, view: TableView) -> str:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(sample.wall_ns / 1e9))
         status = self._store.statuses.get(sample.probe)
         warnings = [
             part.text
@@ -274,7 +275,7 @@ class Printer:
         parts = [plan.shape.view.title, fmt.ns(sample.dt_ns)]
         if not plan.axes:
             parts.append(_rows(min(len(view.rows), self._limit or len(view.rows)), view.available))
-        return f"{when}  {sample.probe}  {', '.join([*parts, *warnings])}"
+        return f"{local(sample.wall_ns)}  {sample.probe}  {', '.join([*parts, *warnings])}"
 
     def _object(self, sample: Sample, plan: Plan, view: TableView) -> str:
         cgroups = self._store.cgroups
