@@ -1,5 +1,7 @@
 """What every view of a probe has to show of a store: what two stores are compared by."""
 
+from typing import Any
+
 from ebpftop.views import chart, heat, histogram, stat, table
 from ebpftop.views.machine import machine
 from ebpftop.views.quality import quality
@@ -18,7 +20,7 @@ class Models:
 
     def of(self, store):
         """Everything that could be seen, as plain values, by pane and view."""
-        shown = {"header": machine(store), "cgroups": dict(store.cgroups)}
+        shown: dict[Any, Any] = {"header": machine(store), "cgroups": dict(store.cgroups)}
         for info in store.probes():
             status, sample = store.statuses.get(info.name), store.latest(info.name)
             shown[info.name] = quality(status, sample, 0), store.state(info.name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from ebpftop.commands import fail
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def show(options: argparse.Namespace) -> int:

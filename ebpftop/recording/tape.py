@@ -26,7 +26,11 @@ class Tape(Protocol):
 
     hello: Hello | None
     overview: Overview
-    growing: bool
+
+    @property
+    def growing(self) -> bool:
+        """See above."""
+        ...
 
     def records(
         self, first: int, last: int, probes: Container[str] | None = None

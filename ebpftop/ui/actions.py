@@ -23,7 +23,9 @@ class Action:
         shown: the keys as the user knows them.
         title: what the palette and the help call it.
         bar: what the key bar calls it; empty where the bar does not show it.
+        time_bar: the same while there is a timeline.
         help: a sentence more, for the help page.
+        first: whether the key is this action's before it is the focused view's.
     """
 
     name: str
@@ -31,40 +33,76 @@ class Action:
     shown: str
     title: str
     bar: str = ""
+    time_bar: str = ""
     help: str = ""
+    first: bool = False
 
 
 DASHBOARD = (
     Action("next_pane", "tab", "Tab", "Next pane"),
     Action("previous_pane", "shift+tab", "S-Tab", "Previous pane"),
-    Action("next_view", "v", "v", "Next view of this pane", "view"),
+    Action("next_view", "v", "v", "Next view of this pane", "view", "view"),
     Action("previous_view", "V", "V", "Previous view of this pane"),
     Action("sort_left", "less_than_sign", "<", "Sort by the column to the left"),
     Action("sort_right", "greater_than_sign", ">", "Sort by the column to the right"),
-    Action("reverse", "R", "R", "Reverse the order", "reverse"),
+    Action("reverse", "R", "R", "Reverse the order"),
     Action(
         "filter",
         "slash",
         "/",
         "Filter rows",
         "filter",
-        "Words that a row's names must all contain, or /pattern/. Enter keeps it, Esc clears it.",
+        help="Words that a row's names must all contain, or /pattern/. Enter keeps it,"
+        " Esc clears it.",
     ),
-    Action("clear", "escape", "Esc", "Clear the filter, then the selection"),
+    Action("clear", "escape", "Esc", "Clear the filter, the marked ranges, the selection"),
     Action(
         "pause",
         "space",
         "Space",
-        "Pause or resume the display",
+        "Stop the display, or go on",
         "pause",
-        "Collection goes on meanwhile; resuming shows the newest.",
+        "play",
+        "Collection goes on meanwhile. Going on shows the newest; or, where another moment was"
+        " chosen, plays from there.",
     ),
-    Action("faster", "plus,equals_sign", "+", "Shorter interval"),
-    Action("slower", "minus", "-", "Longer interval"),
-    Action("retry", "r", "r", "Start a probe that failed once more"),
-    Action("app.colours", "c", "c", "Next colour theme"),
-    Action("help", "question_mark,f1,h", "?", "Help", "help"),
-    Action("app.quit", "q,f10,ctrl+c", "q", "Quit", "quit"),
+    Action("step(-1)", "T,left_square_bracket", "T [", "One tick back"),
+    Action("step(1)", "t,right_square_bracket", "t ]", "One tick on"),
+    Action(
+        "jump",
+        "b,j",
+        "b j",
+        "Go to a moment",
+        time_bar="go to",
+        help="A time of day (10:02), a date and time, so far from here (-3m, +30s), or a share"
+        " of the whole (50%).",
+    ),
+    Action("first_tick", "home", "Home", "Go to the oldest", first=True),
+    Action("last_tick", "end", "End", "Go to the newest, and stay with it", "", "now", first=True),
+    Action(
+        "mark",
+        "m",
+        "m",
+        "Mark a range",
+        time_bar="mark",
+        help="Once where it begins, once where it ends: all views show the sum over it. A second"
+        " range is compared with the first.",
+    ),
+    Action(
+        "record",
+        "r",
+        "r",
+        "Record to a file, or end that",
+        "rec",
+        help="The file is ebpftop-….ebt, where ebpftop was started.",
+    ),
+    Action("save", "exclamation_mark", "!", "Save the last 10 minutes to a file"),
+    Action("faster", "plus,equals_sign", "+", "Shorter interval; faster where time is played"),
+    Action("slower", "minus", "-", "Longer interval; slower where time is played"),
+    Action("retry", "ctrl+r", "Ctrl-R", "Start a probe that failed once more"),
+    Action("app.colours", "C", "C", "Next colour theme"),
+    Action("help", "question_mark,f1,h", "?", "Help", "help", "help"),
+    Action("app.quit", "q,f10,ctrl+c", "q", "Quit", "quit", "quit"),
 )
 FLAME = (
     Action("move('up')", "up", "↑", "Caller"),
@@ -74,10 +112,10 @@ FLAME = (
     Action("zoom", "enter", "Enter", "Give the selected frame the whole width"),
     Action("unzoom", "escape,backspace,u", "Esc", "End the search, then zoom out"),
     Action("weight", "w", "w", "Time blocked, time waiting for a CPU, or both"),
-    Action("merge", "m", "m", "Processes of one name as one, or each"),
+    Action("merge", "n", "n", "Processes of one name as one, or each"),
     Action("asleep", "i", "i", "Threads that slept throughout: show, or leave out"),
 )
-HISTOGRAM = (Action("turn", "b", "b", "Upright bars, or lines"),)
+HISTOGRAM = (Action("turn", "o", "o", "Upright bars, or lines"),)
 TABLE = (
     Action("move(-1)", "up", "↑", "One row up"),
     Action("move(1)", "down", "↓", "One row down"),
@@ -93,7 +131,14 @@ TABLE = (
 def bindings(actions: tuple[Action, ...]) -> list[BindingType]:
     """The key bindings of some actions, for a Textual class."""
     return [
-        Binding(action.keys, action.name, action.title, show=False, key_display=action.shown)
+        Binding(
+            action.keys,
+            action.name,
+            action.title,
+            show=False,
+            key_display=action.shown,
+            priority=action.first,
+        )
         for action in actions
     ]
 

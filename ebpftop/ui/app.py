@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from ebpftop.model import Bye
+    from ebpftop.recording.tape import Tape
     from ebpftop.sources.base import Source
 
 # Keys are looked at after so many records at the latest: a burst of identities is long.
@@ -42,17 +43,22 @@ class EbpftopApp(App[int]):
 
     def __init__(
         self,
-        source: Source,
+        source: Source | None,
         theme: str | None = None,
         first_pane: str | None = None,
         own_cost: Callable[[], float] | None = None,
+        tape: Tape | None = None,
+        loop: bool = False,
     ) -> None:
-        """`own_cost` tells the CPU share of this process; tests freeze it."""
+        """Over a source, or over the tape of a recording, which may be played in a loop.
+
+        `own_cost` tells the CPU share of this process; tests freeze it.
+        """
         super().__init__()
         self._source = source
         self._wanted_theme = theme or themes.DEFAULT
-        self.feed = Feed(source.live, source.send)
-        demand = Demand(source.send, self.feed.store.state, self.set_timer)
+        self.feed = Feed(source, tape, loop)
+        demand = Demand(self.feed.send, self.feed.store.state, self.set_timer)
         self.dashboard = Dashboard(self.feed, demand, own_cost or OwnCost(), first_pane)
 
     def get_default_screen(self) -> Screen[None]:
@@ -74,7 +80,10 @@ class EbpftopApp(App[int]):
             text = f"no theme {self._wanted_theme}; there are {names}"
             self.notify(text, severity="warning", markup=False)
             self.theme = themes.DEFAULT
-        self.stream_records()
+        if self._source:
+            self.stream_records(self._source)
+        else:
+            self.call_later(self.dashboard.open_tape)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, for whatever theme is on."""
@@ -94,12 +103,16 @@ class EbpftopApp(App[int]):
         self.theme = names[after]
 
     @work(exclusive=True, group="source")
-    async def stream_records(self) -> None:
+    async def stream_records(self, source: Source) -> None:
         """Read the source to its end."""
         try:
             number = 0
-            async for record in self._source.records():
-                self.feed.add(record)
+            async for record in source.records():
+                wrong = self.feed.add(record)
+                if wrong:
+                    self.notify(
+                        f"recording ended: {fmt.clean(wrong)}", severity="error", markup=False
+                    )
                 await self.dashboard.take(record)
                 number += 1
                 if number % BURST == 0:
@@ -117,13 +130,21 @@ def _ending(bye: Bye | None) -> tuple[str, bool]:
     return f"the stream ended: {fmt.clean(bye.reason)}", False
 
 
-def run(source: Source, theme: str | None = None, first_pane: str | None = None) -> int:
-    """Show a source until the user quits; returns the exit status."""
-    app = EbpftopApp(source, theme, first_pane)
+def run(
+    source: Source | None,
+    theme: str | None = None,
+    first_pane: str | None = None,
+    tape: Tape | None = None,
+    loop: bool = False,
+) -> int:
+    """Show a source, or a tape, until the user quits; returns the exit status."""
+    app = EbpftopApp(source, theme, first_pane, tape=tape, loop=loop)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
     try:
         app.run()
     finally:
-        source.close()
+        if source:
+            source.close()
+        app.feed.close()
     return app.return_code or 0

@@ -118,9 +118,9 @@ class Pane(Container):
             self.draw()
 
     def on_sample_arrived(self, message: SampleArrived) -> None:
-        """Draw, unless the pane was left or the display paused while the message was under way."""
+        """Draw, unless the pane was left while the message was under way."""
         del message
-        if self.display and not self._feed.paused:
+        if self.display:
             self.draw()
 
     @on(RowSelected)

@@ -88,7 +88,7 @@ class Store:
             self._add_status(record)
         elif isinstance(record, Hello):
             self.hello = record
-        else:
+        elif isinstance(record, Bye):
             self.bye = record
 
     def probes(self) -> tuple[ProbeInfo, ...]:

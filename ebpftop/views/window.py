@@ -52,7 +52,7 @@ class Course(Generic[T]):
 
     def update(self, samples: Sequence[Sample], match: Mapping[str, object]) -> None:
         """Bring the points to the newest sample; another selection or history starts anew."""
-        if match != self._match or not continues(self._last, samples):
+        if match != self._match or not continues(self._last, samples) or self._deeper(samples):
             self.points.clear()
             self._match = dict(match)
         last = self.points[-1].mono_ns if self.points else -1
@@ -62,6 +62,12 @@ class Course(Generic[T]):
                 rows = select(sample.tables.get(self._table.name, ()))
                 self.points.append(Point(sample.mono_ns, sample.dt_ns, self._work(sample, rows)))
         self._last = samples[-1] if samples else None
+
+    def _deeper(self, samples: Sequence[Sample]) -> bool:
+        """Whether there are samples now from before the oldest point."""
+        if not self.points or len(self.points) == self.points.maxlen:
+            return False
+        return samples[0].mono_ns < self.points[0].mono_ns
 
 
 def continues(last: Sample | None, samples: Sequence[Sample]) -> bool:

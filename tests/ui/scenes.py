@@ -14,11 +14,12 @@ from ebpftop.model import (
     Sample,
     Status,
     Table,
+    Tick,
     View,
 )
 
 SECOND = 1_000_000_000
-START_NS = 1_790_000_000 * SECOND  # 2026-09-21 13:33:20 UTC
+START_NS = 1_790_000_000 * SECOND  # 2026-09-21 14:13:20 UTC
 GIB = 1 << 30
 
 PID = Column("pid", "PID", "id", "key", "pid")
@@ -192,6 +193,17 @@ def at(probe: str, seq: int, tables: dict[str, list[Row]], **changes) -> Sample:
     return Sample(probe, seq, tables=tables, **fields)
 
 
+def tick(seq: int, **changes) -> Tick:
+    """The end of the round of that second."""
+    fields = {
+        "wall_ns": START_NS + seq * SECOND,
+        "mono_ns": seq * SECOND,
+        "interval_ns": SECOND,
+        **changes,
+    }
+    return Tick(**fields)
+
+
 def running(probe: ProbeInfo, state="running", **changes) -> Status:
     return Status(probe.name, state, probe.hooks, **changes)
 
@@ -276,4 +288,12 @@ def opening(*probes: ProbeInfo, samples: int = 0) -> list[Record]:
     records: list[Record] = [hello(probes or PROBES), host(), running(BIOTOP), *PEOPLE]
     for seq in range(1, samples + 1):
         records += [host(seq), biotop(seq)]
+    return records
+
+
+def minute(ticks: int = 60) -> list[Record]:
+    """A stream of two probes with so many ticks."""
+    records: list[Record] = [hello(), running(BIOTOP), running(SYSCOUNT), *PEOPLE]
+    for seq in range(1, ticks + 1):
+        records += [host(seq), biotop(seq), syscount(seq), tick(seq)]
     return records

@@ -29,7 +29,7 @@ async def test_another_pane_can_be_the_first(screen):
 
 async def test_a_stream_without_a_collector_is_sent_nothing(screen):
     async with screen(*scenes.opening(samples=1), live=False) as s:
-        await s.press("2", "plus", "r")
+        await s.press("2", "plus", "ctrl+r")
         assert s.source.sent == []
         assert "STREAM" in s.text()
 
@@ -177,17 +177,17 @@ async def test_a_probe_that_failed_says_why_and_what_to_do(screen):
             assert text in s.text()
 
 
-async def test_r_starts_a_probe_that_failed_once_more(screen):
+async def test_a_probe_that_failed_is_started_once_more(screen):
     async with screen(scenes.hello(), Status("biotop", "failed")) as s:
         s.source.sent.clear()
-        await s.press("r")
+        await s.press("ctrl+r")
         assert s.source.sent == [Command("start", "biotop")]
 
 
-async def test_r_leaves_a_running_probe_alone(screen):
+async def test_a_running_probe_is_not_started_again(screen):
     async with screen(*scenes.opening(samples=1)) as s:
         s.source.sent.clear()
-        await s.press("r")
+        await s.press("ctrl+r")
         assert s.source.sent == []
 
 
@@ -211,7 +211,7 @@ async def test_a_collector_that_died_is_said_and_the_last_figures_stay(screen):
         assert "the collector died (signal 9): [out] of memory" in s.text()
         assert "ENDED" in s.text()
         assert "nginx" in s.text()
-        await s.press("R", "2", "r", "plus", "1", "down")
+        await s.press("R", "2", "ctrl+r", "plus", "1", "down")
         assert s.table.selection
 
 

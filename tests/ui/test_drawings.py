@@ -100,7 +100,7 @@ def test_with_nothing_in_the_samples(snap_compare, name):
 
 
 def test_a_histogram_upright(snap_compare):
-    assert snap_compare(OneWidget(histogram(), latencies()), press=["tab", "b"], terminal_size=WIDE)
+    assert snap_compare(OneWidget(histogram(), latencies()), press=["tab", "o"], terminal_size=WIDE)
 
 
 def test_a_chart_with_a_line_per_process(snap_compare):
@@ -135,7 +135,7 @@ def test_no_room_is_no_error(name, size):
 
     async def run():
         async with OneWidget(make(), history()).run_test(size=size) as pilot:
-            await pilot.press("tab", "b", "down", "down", "right", "enter")
+            await pilot.press("tab", "o", "down", "down", "right", "enter")
             await pilot.pause()
 
     asyncio.run(run())
@@ -291,7 +291,7 @@ async def test_flame_w_counts_another_time(pilot):
 
 @on_flame
 async def test_flame_m_merges_processes_of_one_name(pilot):
-    await pilot.press("m")
+    await pilot.press("n")
     assert "postgres" in pilot.app.widget.window.tree.root.children
 
 

@@ -35,7 +35,7 @@ async def test_c_takes_the_next_of_our_themes(screen):
         seen = []
         for _ in OURS:
             seen.append(s.app.theme)
-            await s.press("c")
+            await s.press("C")
         assert seen == OURS
         assert s.app.theme == OURS[0]
 

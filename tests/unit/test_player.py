@@ -46,6 +46,10 @@ def newest(player, probe="biotop"):
     return player.store.latest(probe).seq
 
 
+def tables(store):
+    return store.latest("biotop").tables
+
+
 def test_it_stands_nowhere_until_it_is_sent_somewhere(player):
     assert player.position is None
 
@@ -125,7 +129,7 @@ def test_stepping_on_is_what_a_live_screen_saw(player):
         if isinstance(record, Tick):
             if at:
                 player.step(1)
-            assert player.store.latest("biotop").tables == live.latest("biotop").tables
+            assert tables(player.store) == tables(live)
             assert player.store.statuses == live.statuses
             assert player.store.processes == live.processes
             at += 1

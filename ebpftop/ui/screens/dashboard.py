@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.containers import Container, Horizontal
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from ebpftop.model import Hello, Sample, Status
+from ebpftop.model import Hello, Sample, Status, Tick
 from ebpftop.ui import actions
 from ebpftop.ui.messages import SampleArrived
 from ebpftop.ui.pane import Pane
 from ebpftop.ui.screens.help import HelpScreen
+from ebpftop.ui.screens.rewind import Rewindable
 from ebpftop.ui.widgets.header import Header, PaneStrip
 from ebpftop.ui.widgets.keys import KeyBar
 from ebpftop.ui.widgets.table import SampleTable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ebpftop.ui.feed import Feed
 
 
-class Dashboard(Screen[None]):
+class Dashboard(Rewindable):
     """Shows one pane at a time; panes are built when first shown."""
 
     BINDINGS = [*actions.bindings(actions.DASHBOARD), *actions.pane_bindings()]
@@ -42,8 +42,7 @@ class Dashboard(Screen[None]):
     def __init__(
         self, feed: Feed, demand: Demand, own_cost: Callable[[], float], first_pane: str | None
     ) -> None:
-        super().__init__()
-        self.feed = feed
+        super().__init__(feed)
         self._demand = demand
         self._own_cost = own_cost
         self._first_pane = first_pane
@@ -57,7 +56,8 @@ class Dashboard(Screen[None]):
         yield Static(id="banner")
         with Container(id="panes"):
             yield Static("waiting for the collector …", id="waiting")
-        with Horizontal(id="filter-line"):
+        yield from self.compose_time()
+        with Horizontal(id="filter-line", classes="typed"):
             yield Static("filter")
             yield Input(placeholder="words, or /pattern/", id="filter", compact=True)
         yield KeyBar()
@@ -87,12 +87,29 @@ class Dashboard(Screen[None]):
             await self._open_first()
         elif isinstance(record, Status):
             self._take_status(record)
-        elif isinstance(record, Sample) and not self.feed.paused:
+        elif isinstance(record, Tick):
+            self.draw_timeline()
+        elif isinstance(record, Sample) and self.feed.following:
             if record.probe == HOST:
                 self._own_screen = self._own_cost()
                 self._draw_header()
             elif self.pane and record.probe == self.pane.info.name:
                 self.pane.post_message(SampleArrived())
+
+    async def open_tape(self) -> None:
+        """Show a recording: from its end where it still grows, else play it from its start."""
+        self.feed.open_tape()
+        await self._open_first()
+        self.moved()
+
+    def redraw(self) -> None:
+        """Draw the moment that is shown."""
+        if self.feed.player.playing:
+            self._own_screen = self._own_cost()
+        self._draw_header()
+        self._draw_strip()
+        if self.pane:
+            self.pane.draw()
 
     def source_ended(self) -> None:
         """Say why there is nothing new any more; what was last seen stays."""
@@ -111,10 +128,16 @@ class Dashboard(Screen[None]):
             return None
         return self.query_one(f"#pane-{probes[self._current].name}", Pane)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Home and End belong to the timeline where there is one and nothing is being typed."""
+        if action in ("first_tick", "last_tick"):
+            return self.has_timeline and not isinstance(self.focused, Input)
+        return super().check_action(action, parameters)
+
     @property
     def probes(self) -> tuple[ProbeInfo, ...]:
         """The probes that have a pane."""
-        return self.feed.store.probes()
+        return self.feed.shown.probes() or self.feed.store.probes()
 
     # What the user does
 
@@ -133,10 +156,13 @@ class Dashboard(Screen[None]):
         self.query_one("#waiting").display = False
         if self.feed.live and not self.feed.ended:
             self._demand.show(info.name)
+        self.feed.watch(info.name)
         self._draw_strip()
         pane = self.query_one(f"#pane-{info.name}", Pane)
         pane.draw()
         pane.focus_view()
+        self.draw_timeline()
+        self.add_up()
 
     async def action_next_pane(self) -> None:
         """Open the pane to the right."""
@@ -181,30 +207,25 @@ class Dashboard(Screen[None]):
             line.focus()
 
     def action_clear(self) -> None:
-        """Clear the filter, or else the selection."""
+        """Clear what is typed, the filter, the marked ranges or the selection, in this order."""
         searched = self.pane.searched if self.pane else None
+        if self.close_jump():
+            return
         if self.has_class("-filtering"):
             self.query_one("#filter", Input).value = ""
             self._close_filter()
         elif searched and searched.filtered:
             searched.filter("")
-        elif isinstance(searched, SampleTable):
+        elif not self.clear_ranges() and isinstance(searched, SampleTable):
             searched.select(None)
 
-    def action_pause(self) -> None:
-        """Stop the display, or go on with the newest."""
-        self.feed.toggle_pause()
-        self._draw_header()
-        if self.pane:
-            self.pane.draw()
-
     def action_faster(self) -> None:
-        """Ask for a shorter interval."""
-        self._change_interval(-1)
+        """Ask for a shorter interval, or play faster."""
+        self._change_pace(-1)
 
     def action_slower(self) -> None:
-        """Ask for a longer interval."""
-        self._change_interval(1)
+        """Ask for a longer interval, or play slower."""
+        self._change_pace(1)
 
     def action_retry(self) -> None:
         """Start the pane's probe once more, if it failed."""
@@ -258,16 +279,21 @@ class Dashboard(Screen[None]):
         if pane and (status.probe == pane.info.name or starting):
             pane.draw()
 
-    def _change_interval(self, step: int) -> None:
-        if self.feed.live and not self.feed.ended:
+    def _change_pace(self, step: int) -> None:
+        if not self.feed.following:
+            self.feed.player.change_speed(-step)
+            self.moved()
+        elif self.feed.live and not self.feed.ended:
             seconds = self.feed.change_interval(step)
             self.notify(f"interval {seconds:g} s", timeout=2)
 
     def _draw_header(self) -> None:
         figures = machine(self.feed.shown)
-        self.query_one(Header).show(figures, self._own_screen, self.feed.mode)
+        writer = self.feed.writer
+        size = writer.bytes if writer else None
+        self.query_one(Header).show(figures, self._own_screen, self.feed.mode, size)
 
     def _draw_strip(self) -> None:
-        store = self.feed.store
+        store = self.feed.store if self.feed.stream else self.feed.shown
         states = [store.state(probe.name) for probe in self.probes]
         self.query_one(PaneStrip).show(self.probes, states, self._current)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from ebpftop.model import ProbeInfo, State
 
-Mode = Literal["waiting", "live", "stream", "paused", "ended"]
+Mode = Literal["waiting", "live", "stream", "replay", "paused", "ended"]
+STYLES = {"live": "live", "stream": "live", "replay": "live", "waiting": "dim"}
+MODE_MARKS = {"paused": "‖", "replay": "▶"}
 BARS = "▁▂▃▄▅▆▇█"
 MOST_BARS = 16
 MARKS: dict[str, str] = {
@@ -39,6 +41,7 @@ class Header(Line):
         "header--live",
         "header--paused",
         "header--ended",
+        "header--recording",
     }
 
     def __init__(self) -> None:
@@ -46,10 +49,18 @@ class Header(Line):
         self._machine = Machine()
         self._own_screen = 0.0
         self._mode: Mode = "waiting"
+        self._recorded_bytes: int | None = None
 
-    def show(self, machine: Machine, own_screen: float, mode: Mode) -> None:
-        """Draw these figures; `own_screen` is the screen's own CPU time, as a share of a core."""
+    def show(
+        self, machine: Machine, own_screen: float, mode: Mode, recorded_bytes: int | None = None
+    ) -> None:
+        """Draw these figures.
+
+        `own_screen` is the screen's own CPU time, as a share of a core; `recorded_bytes` the size
+        of the recording that is being made, if one is.
+        """
         self._machine, self._own_screen, self._mode = machine, own_screen, mode
+        self._recorded_bytes = recorded_bytes
         self.refresh()
 
     def pieces(self, width: int) -> list[Piece]:
@@ -99,9 +110,13 @@ class Header(Line):
         return f"{used / total:.0%}"
 
     def _mode_pieces(self) -> list[Piece]:
-        style = {"live": "live", "stream": "live", "waiting": "dim"}.get(self._mode, self._mode)
-        mark = "‖" if self._mode == "paused" else "●"
-        return [Piece(f"{mark} {self._mode.upper()}", f"header--{style}"), Piece(" ")]
+        style = STYLES.get(self._mode, self._mode)
+        mark = MODE_MARKS.get(self._mode, "●")
+        pieces = [Piece(f"{mark} {self._mode.upper()}", f"header--{style}"), Piece(" ")]
+        if self._recorded_bytes is not None:
+            size = fmt.bytes_(self._recorded_bytes)
+            pieces[:0] = [Piece(f"● REC {size}", "header--recording", "screen.record"), Piece("  ")]
+        return pieces
 
 
 def _bars(shares: Sequence[float]) -> str:

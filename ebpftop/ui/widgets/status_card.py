@@ -39,7 +39,7 @@ class StatusCard(VerticalScroll):
         card.border_title = Content(f"{info.title} · {TITLES.get(state, state)}")
         card.update(Content("\n\n").join(self._paragraphs(info, status, starting)))
         card.border_subtitle = (
-            Content("r: try again") if state in ("failed", "unavailable") else None
+            Content("Ctrl-R: try again") if state in ("failed", "unavailable") else None
         )
 
     def _paragraphs(

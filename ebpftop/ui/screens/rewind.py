@@ -1,0 +1,282 @@
+"""What a screen does with time: stop, step, jump, play, mark; the timeline and the jump line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from ebpftop.recording import when
+from ebpftop.recording.names import default_name
+from ebpftop.recording.tape import RecordingError
+from ebpftop.ui.widgets.keys import KeyBar
+from ebpftop.ui.widgets.timeline import Timeline
+from ebpftop.views import format as fmt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
+    from ebpftop.ui.feed import Feed
+    from ebpftop.ui.pane import Pane
+
+FRAME_S = 0.1
+# Work that takes long gives way to keys and drawing after so much time.
+SLICE_S = 0.01
+SETTLE_S = 0.2
+
+
+class Rewindable(Screen[None]):
+    """The part of the dashboard that moves through time."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.feed = feed
+        self._at_s = 0.0
+        self._clock: Timer | None = None
+
+    @property
+    def pane(self) -> Pane | None:
+        """The open pane."""
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        """Draw the moment that is shown."""
+        raise NotImplementedError
+
+    def compose_time(self) -> ComposeResult:
+        """The timeline and the line where moments are typed."""
+        with Horizontal(id="jump-line", classes="typed"):
+            yield Static("go to")
+            yield Input(
+                placeholder="10:02   -3m   2026-11-19 10:02:07   50%", id="jump", compact=True
+            )
+        yield Timeline()
+
+    @property
+    def has_timeline(self) -> bool:
+        """Whether the timeline is on the screen."""
+        return not (self.feed.stream and self.feed.following)
+
+    def draw_timeline(self) -> None:
+        """Draw the timeline as far as it is on the screen."""
+        self.set_class(self.has_timeline, "-timeline")
+        self.query_one(KeyBar).show(self.has_timeline)
+        pane, feed = self.pane, self.feed
+        if not self.has_timeline or pane is None:
+            return
+        spans = feed.spans
+        title = "" if spans.progress >= 1 else f"adding up {spans.progress:.0%}"
+        self.query_one(Timeline).show(
+            feed.tape.overview,
+            pane.info.name,
+            feed.player.position,
+            title=title,
+            playing=feed.player.playing,
+            following=feed.following,
+            speed=feed.player.speed,
+            ranges=spans.ranges,
+            pending=spans.pending,
+        )
+
+    def moved(self) -> None:
+        """Another moment is shown, or time goes on in another way."""
+        self._run_clock()
+        self.redraw()
+        self.draw_timeline()
+        if not self.feed.player.playing:
+            self._deepen()
+
+    def _run_clock(self) -> None:
+        """The clock runs while something has to move by itself."""
+        moving = self.feed.player.playing or (self.feed.following and not self.feed.stream)
+        if moving and self._clock is None:
+            self._at_s = time.monotonic()
+            self._clock = self.set_interval(FRAME_S, self._advance)
+        elif not moving and self._clock is not None:
+            self._clock.stop()
+            self._clock = None
+
+    def _advance(self) -> None:
+        now_s = time.monotonic()
+        passed_s, self._at_s = now_s - self._at_s, now_s
+        was_playing = self.feed.player.playing
+        if self.feed.advance(passed_s):
+            self.redraw()
+            self.draw_timeline()
+        if was_playing and not self.feed.player.playing:
+            self.moved()
+
+    # What the user does
+
+    def action_pause(self) -> None:
+        """Stop, or go on."""
+        self.feed.toggle()
+        self.moved()
+
+    def action_step(self, ticks: int) -> None:
+        """Go so many ticks on, or back."""
+        self.feed.step(ticks)
+        self.moved()
+
+    def action_first_tick(self) -> None:
+        """Go to the oldest that is there."""
+        self.feed.seek(self.feed.tape.overview.first)
+        self.moved()
+
+    def action_last_tick(self) -> None:
+        """Go to the newest, and stay with it where more is to come."""
+        self.feed.follow()
+        self.moved()
+
+    def action_mark(self) -> None:
+        """Mark one end of a range, or the other."""
+        self.feed.pause()
+        if self.feed.player.position is not None:
+            self.feed.spans.mark(self.feed.player.position)
+            self.moved()
+            self.add_up()
+
+    def action_jump(self) -> None:
+        """Open the line where a moment is typed."""
+        if len(self.feed.tape.overview):
+            self.add_class("-jumping")
+            line = self.query_one("#jump", Input)
+            line.value = ""
+            line.focus()
+
+    def action_record(self) -> None:
+        """Begin to record, or end it."""
+        feed = self.feed
+        if not feed.stream:
+            self._say("this is a recording; `ebpftop cut` makes an excerpt of it")
+            return
+        try:
+            if feed.writer:
+                written = feed.stop_recording()
+                if written:
+                    self._say(f"recorded {fmt.bytes_(written.bytes)} to {written.path}")
+            else:
+                path = default_name(feed.store.hello)
+                feed.record(path)
+                self._say(f"recording to {path}")
+        except RecordingError as error:
+            self._say(str(error), wrong=True)
+        self.redraw()
+
+    def action_save(self) -> None:
+        """Write the last minutes to a file."""
+        if not self.feed.stream:
+            self._say("this is a recording; `ebpftop cut` makes an excerpt of it")
+            return
+        try:
+            path = default_name(self.feed.store.hello)
+            minutes = self.feed.save(path) / 60
+            self._say(f"the last {minutes:.1f} min are in {path}")
+        except RecordingError as error:
+            self._say(str(error), wrong=True)
+
+    def clear_ranges(self) -> bool:
+        """Take the marks away; returns whether there were any."""
+        if not self.feed.spans.clear():
+            return False
+        self.moved()
+        return True
+
+    @on(Timeline.Sought)
+    def _sought(self, message: Timeline.Sought) -> None:
+        message.stop()
+        self.feed.seek(message.tick)
+        self.moved()
+
+    @on(Timeline.Ranged)
+    def _ranged(self, message: Timeline.Ranged) -> None:
+        message.stop()
+        self.feed.pause()
+        self.feed.spans.add(message.first, message.last)
+        self.moved()
+        self.add_up()
+
+    @on(Input.Submitted, "#jump")
+    def _jump_typed(self, event: Input.Submitted) -> None:
+        overview, text = self.feed.tape.overview, event.value.strip()
+        self.close_jump()
+        if not text or not len(overview):
+            return
+        position = self.feed.player.position
+        here = overview.end - 1 if position is None or self.feed.following else position
+        try:
+            wall_ns = when.parse(
+                text,
+                wall_ns_first=min(overview.wall_ns),
+                wall_ns_last=max(overview.wall_ns),
+                relative_to_ns=overview.wall(max(here, overview.first)),
+            )
+        except ValueError as error:
+            self._say(str(error), wrong=True)
+            return
+        self.feed.seek(overview.at(wall_ns))
+        self.moved()
+
+    def close_jump(self) -> bool:
+        """Close the line where a moment is typed; returns whether it was open."""
+        if not self.has_class("-jumping"):
+            return False
+        self.remove_class("-jumping")
+        if self.pane:
+            self.pane.focus_view()
+        return True
+
+    # What takes its time
+
+    @work(exclusive=True, group="sums")
+    async def add_up(self) -> None:
+        """Work out the sums over the marked ranges for the open pane."""
+        pane = self.pane
+        if pane is None or self.feed.spans.of(pane.info.name) is not None:
+            return
+        async for _ in sliced(self.feed.spans.work(pane.info)):
+            self.draw_timeline()
+        pane.draw()
+        self.draw_timeline()
+
+    @work(exclusive=True, group="history")
+    async def _deepen(self) -> None:
+        """Once the position stays, read what the charts show of the time before."""
+        await asyncio.sleep(SETTLE_S)
+        if self.feed.stream and self.feed.following:
+            return
+        before = self.feed.player.store
+        async for _ in sliced(self.feed.player.deepen()):
+            pass
+        if self.feed.player.store is not before and self.pane:
+            self.pane.draw()
+
+    def _say(self, text: str, wrong: bool = False) -> None:
+        severity = "warning" if wrong else "information"
+        self.notify(fmt.clean(text), severity=severity, markup=False)  # type: ignore[arg-type]
+
+
+class sliced:  # noqa: N801, used as a function is
+    """Runs through a generator, and gives way to the screen after every slice of time."""
+
+    def __init__(self, steps: Iterator[None]) -> None:
+        self._steps = steps
+
+    def __aiter__(self) -> sliced:
+        return self
+
+    async def __anext__(self) -> None:
+        until_s = time.monotonic() + SLICE_S
+        for _ in self._steps:
+            if time.monotonic() >= until_s:
+                await asyncio.sleep(0)
+                return
+        raise StopAsyncIteration
