@@ -79,7 +79,7 @@ def unmeasured(a: Sample | None, b: Sample | None) -> str:
 def title(a: Sample, b: Sample, table: Table | None = None) -> str:
     """Which time is compared with which, for a heading: `A 5m03s → B 2m00s`."""
     if table is not None and is_state(table):
-        return f"at the end of A {ARROW} of B"
+        return f"at the end of A {ARROW} at that of B"
     return f"A {fmt.ns(a.dt_ns)} {ARROW} B {fmt.ns(b.dt_ns)}"
 
 

@@ -43,9 +43,8 @@ def value(shown: Shown, rows: Sequence[Row], dt_ns: int) -> float | None:
         return total
     if dt_ns <= 0:
         return None
-    if shown.per_second:
-        return total * NS_PER_S / dt_ns
-    return total / dt_ns if shown.column.kind == "ns" else total * NS_PER_S / dt_ns
+    is_share = shown.column.rate and shown.column.kind == "ns"
+    return total / dt_ns if is_share else total * NS_PER_S / dt_ns
 
 
 def figure(number: float | None, kind: Kind, rate: bool) -> str:
