@@ -50,7 +50,8 @@ def encode(record: Record) -> str:
     """The line of a record, without its newline."""
     if isinstance(record, Sample):
         return encode_sample(record, record.tables)
-    fields = dataclasses.asdict(record)
+    # asdict() copies as deep as a hello goes, which doubles the time; the others are flat.
+    fields = dataclasses.asdict(record) if isinstance(record, Hello) else record.__dict__
     return json.dumps({"t": TAGS[type(record)], **fields}, separators=(",", ":"))
 
 
@@ -59,7 +60,7 @@ def encode_sample(sample: Sample, tables: dict[str, Any]) -> str:
     fields: dict[str, Any] = {"t": "sample"}
     fields.update((name, getattr(sample, name)) for name in _SAMPLE_FIELDS)
     fields["tables"] = tables
-    fields["cost"] = dataclasses.asdict(sample.cost)
+    fields["cost"] = sample.cost.__dict__
     return json.dumps(fields, separators=(",", ":"))
 
 

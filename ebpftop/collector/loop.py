@@ -62,7 +62,8 @@ class Collector:
             os.set_blocking(commands_fd, False)
             self._selector.register(commands_fd, selectors.EVENT_READ, self._on_command_input)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda signum, _: self.end(signal.Signals(signum).name))
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, lambda signum, _: self.end(signal.Signals(signum).name))
         self._host = host.Host()
         with contextlib.suppress(OSError):
             os.nice(NICE)

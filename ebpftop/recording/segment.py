@@ -373,13 +373,17 @@ _MAGICS = (*container.SKIPPABLE, container.CHUNK_MAGIC)
 
 
 def segments_of(path: str) -> list[str]:
-    """The files of a recording, oldest first: `PATH.1`, `PATH.2` and so on, and `PATH` last."""
+    """The files of a recording, oldest first: `PATH.1`, `PATH.2` and so on, and `PATH` last.
+
+    A recorder that was killed between two files leaves no `PATH`.
+    """
     numbered = [
         (int(number), name)
         for name in glob.glob(glob.escape(path) + ".*")
         if (number := name[len(path) + 1 :]).isdigit()
     ]
-    return [*(name for _, name in sorted(numbered)), path]
+    names = [name for _, name in sorted(numbered)]
+    return names if names and not os.path.lexists(path) else [*names, path]
 
 
 def _guess(head: bytes, path: str) -> str:

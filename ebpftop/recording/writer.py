@@ -7,8 +7,9 @@ import errno
 import fcntl
 import os
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ebpftop.model import Hello
 from ebpftop.recording.chunker import Chunker
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
     from ebpftop.model import Record
 
 MODE = 0o600
+# A reader that looks whether a file is being written holds it for a moment.
+LOCK_TRIES, LOCK_PAUSE_S = 50, 0.01
+
+
+class Quota(Protocol):
+    """Who watches over the space that a recording takes."""
+
+    def reserve(self, size: int) -> None:
+        """The file is about to become so long; raises RecordingError where it must not."""
+
+    def relieve(self, size: int) -> bool:
+        """The disk is full, and so many bytes are to be written; returns whether to try again."""
 
 
 class Writer:
@@ -41,7 +54,13 @@ class Writer:
         chunker: what it is written by; the next file of the same recording goes on with it.
     """
 
-    def __init__(self, path: str, level: int = LEVEL, chunker: Chunker | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        level: int = LEVEL,
+        chunker: Chunker | None = None,
+        quota: Quota | None = None,
+    ) -> None:
         """Create the file.
 
         Raises:
@@ -49,6 +68,7 @@ class Writer:
         """
         self.path = path
         self.bytes = self.ticks = 0
+        self._quota = quota
         self._fd = create(path)
         self._id = secrets.token_hex(8)
         self.chunker = chunker or Chunker(level=level)
@@ -92,7 +112,7 @@ class Writer:
         self._synced = self._sync.submit(os.fdatasync, self._fd)
 
     def close(self) -> None:
-        """Finish the chunk and write the index.
+        """Finish the file and let go of it.
 
         Raises:
             RecordingError: the disk is full or gone; what was written before stays readable.
@@ -100,12 +120,21 @@ class Writer:
         if self._fd < 0:
             return
         try:
-            self.end_chunk()
-            self._write(encode_index(self._chunks))
-            self._sync.submit(os.fdatasync, self._fd)
-            self._sync.shutdown(wait=True)
+            self.finish()
         finally:
             self.abandon()
+
+    def finish(self) -> None:
+        """Finish the chunk and write the index; the file is still held. Raises RecordingError."""
+        self.end_chunk()
+        self._write(encode_index(self._chunks))
+        self._check_sync()
+        self._synced = self._sync.submit(os.fdatasync, self._fd)
+        self._check_sync()
+
+    def is_in_place(self) -> bool:
+        """Whether the file still has its name: nobody has moved or removed it."""
+        return is_at(self._fd, self.path)
 
     def abandon(self) -> None:
         """Let go of the file as it is."""
@@ -116,16 +145,36 @@ class Writer:
 
     def _write(self, data: bytes) -> None:
         """Append all of it or nothing."""
-        view, done = memoryview(data), 0
         try:
-            while done < len(view):
-                done += os.write(self._fd, view[done:])
+            if self._quota:
+                self._quota.reserve(self.bytes + len(data))
+            self._append(data)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self.bytes)
-            self.abandon()
+            self._give_up()
             raise RecordingError(refused(self.path, error)) from None
+        except RecordingError:
+            self._give_up()
+            raise
         self.bytes += len(data)
+
+    def _append(self, data: bytes) -> None:
+        try:
+            write_all(self._fd, data)
+        except OSError as error:
+            os.ftruncate(self._fd, self.bytes)
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if not (is_full and self._quota and self._quota.relieve(len(data))):
+                raise
+            write_all(self._fd, data)
+
+    def _give_up(self) -> None:
+        """Leave what was written before, and no file where that is nothing."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, self.bytes)
+        if not self.bytes:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+        self.abandon()
 
     def _check_sync(self) -> None:
         """Hear of what the last fsync said; a disk that takes longer than a chunk is waited for."""
@@ -137,6 +186,13 @@ class Writer:
                 raise RecordingError(refused(self.path, error)) from None
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it; raises OSError."""
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += os.write(fd, view[done:])
+
+
 def create(path: str) -> int:
     """Make a new file that only its owner can read, and hold it; raises RecordingError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -146,8 +202,32 @@ def create(path: str) -> int:
         raise RecordingError(_taken(path)) from None
     except OSError as error:
         raise RecordingError(refused(path, error)) from None
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not hold(fd, path):
+        os.close(fd)
+        raise RecordingError(in_use(path))
     return fd
+
+
+def hold(fd: int, path: str) -> bool:
+    """Keep every other recorder out; False where one was faster, or moved the file away."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S)
+            continue
+        except OSError:  # a file system without locks
+            pass
+        return is_at(fd, path)
+    return False
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False
 
 
 def is_being_written(path: str) -> bool:
@@ -165,9 +245,14 @@ def is_being_written(path: str) -> bool:
     return False
 
 
+def in_use(path: str) -> str:
+    """What to say of a file that another recorder holds."""
+    return f"{path} is being written by another recorder; choose another name"
+
+
 def _taken(path: str) -> str:
     if is_being_written(path):
-        return f"{path} is being written by another recorder; choose another name"
+        return in_use(path)
     return f"{path} is there already; choose another name, or move it away"
 
 
@@ -177,4 +262,8 @@ def refused(path: str, error: OSError) -> str:
         return f"{path}: the disk is full; what was recorded before can be read"
     if error.errno == errno.EROFS:
         return f"{path}: this file system is read-only; record elsewhere"
+    if error.errno == errno.ENOENT:
+        return f"{path}: there is no folder {os.path.dirname(path)}; make it first"
+    if error.errno == errno.EACCES:
+        return f"{path}: no permission to write there as user {os.geteuid()}; record elsewhere"
     return f"{path}: {error.strerror or error}"
