@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from ebpftop.model import ProbeInfo, View
     from ebpftop.ui.feed import Feed
+    from ebpftop.ui.spans import Summed
     from ebpftop.ui.widgets.drawing import Drawing
 
 LOW_ROWS = 26  # of a pane; below, the row of large figures makes do with one line
+OVER_TIME = ("heat", "chart")
 CARD_STATES = ("idle", "starting", "failed", "unavailable")
 
 
@@ -76,14 +78,18 @@ class Pane(Container):
     def draw(self) -> None:
         """Draw the newest that the feed has."""
         store, name = self._feed.shown, self.info.name
+        spans = self._feed.spans.of(name)
         status, sample = store.statuses.get(name), store.latest(name)
+        if spans:
+            sample = spans[-1].sum
         state = store.state(name)
-        card = state in CARD_STATES and not (state == "idle" and sample)
+        card = state in CARD_STATES and not (state == "idle" and sample) and not spans
         self.set_class(card, "-card")
         if card:
             self.query_one(StatusCard).show(self.info, status, store.starting())
             return
-        self.query_one(QualityLine).show(quality(status, sample, self._feed.interval_ns))
+        interval_ns = 0 if spans else self._feed.interval_ns
+        self.query_one(QualityLine).show(quality(status, sample, interval_ns))
         with self.app.batch_update():
             for view, widget in self._widgets.items():
                 if widget.display:
@@ -138,12 +144,38 @@ class Pane(Container):
         return next(tables, None)
 
     def _draw_view(self, view: View, widget: SampleTable | Drawing) -> None:
-        store, match = self._feed.shown, self._match(view)
+        spans, match = self._feed.spans.of(self.info.name), self._match(view)
+        if spans:
+            self._draw_spans(view, widget, spans, match)
+            return
+        store = self._feed.shown
         if isinstance(widget, SampleTable):
             widget.show(store.latest(self.info.name), store.processes, store.cgroups, match)
         else:
             widget.names = store.names
             widget.show(store.samples(self.info.name), match)
+
+    def _draw_spans(
+        self, view: View, widget: SampleTable | Drawing, spans: list[Summed], match: dict[str, Any]
+    ) -> None:
+        """Draw the sum over a range, or what changed from one to the other."""
+        store, sums = spans[-1].store, [summed.sum for summed in spans]
+        names = {**spans[0].store.names, **store.names}
+        if isinstance(widget, SampleTable):
+            processes = {**spans[0].store.processes, **store.processes}
+            cgroups = {**spans[0].store.cgroups, **store.cgroups}
+            if len(sums) == 1:
+                widget.show(sums[0], processes, cgroups, match)
+            else:
+                widget.compare(sums[0], sums[1], processes, cgroups, match)
+            return
+        widget.names = names
+        if view.kind in OVER_TIME:
+            widget.show(store.samples(self.info.name), match)
+        elif len(sums) == 1:
+            widget.show([sums[0]] if sums[0] else [], match)
+        else:
+            widget.compare(sums[0], sums[1], match)
 
     def _match(self, view: View) -> dict[str, Any]:
         table = self._first_table

@@ -66,14 +66,18 @@ class Spans:
         return there
 
     def of(self, probe: str) -> list[Summed] | None:
-        """The sums of a probe over the ranges; None while they are not worked out."""
+        """The sums of a probe over the ranges; None where there are none, or not yet."""
         found = [self._summed.get((probe, *span)) for span in self.ranges]
         known = [summed for summed in found if summed]
-        return known if len(known) == len(found) else None
+        return known if found and len(known) == len(found) else None
+
+    def missing(self, probe: str) -> list[tuple[int, int]]:
+        """The ranges whose sums are not worked out."""
+        return [span for span in self.ranges if (probe, *span) not in self._summed]
 
     def work(self, info: ProbeInfo) -> Iterator[None]:
         """Work out what is missing for a probe; gives way after every tick."""
-        missing = [span for span in self.ranges if (info.name, *span) not in self._summed]
+        missing = self.missing(info.name)
         ticks = sum(last - first + 1 for first, last in missing)
         done = 0
         for first, last in missing:

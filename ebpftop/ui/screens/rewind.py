@@ -240,7 +240,7 @@ class Rewindable(Screen[None]):
     async def add_up(self) -> None:
         """Work out the sums over the marked ranges for the open pane."""
         pane = self.pane
-        if pane is None or self.feed.spans.of(pane.info.name) is not None:
+        if pane is None or not self.feed.spans.missing(pane.info.name):
             return
         async for _ in sliced(self.feed.spans.work(pane.info)):
             self.draw_timeline()
