@@ -70,9 +70,9 @@ def test_a_figure_that_is_no_rate_compares_per_second():
     (made,) = stat.compare(info, view, a, b, {})
     assert (made.title, made.before, made.text, made.change) == (
         "TIME/s",
-        "2.0ns",
-        "5.0ns",
-        "+3.0ns",
+        "2ns",
+        "5ns",
+        "+3ns",
     )
 
 

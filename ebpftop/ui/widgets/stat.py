@@ -108,9 +108,10 @@ class StatRow(Drawing):
         ]
 
     def _change(self, changed: Changed, room: int) -> list[tuple[str, str]]:
-        """The change, and what it was before."""
-        text = fmt.cut(changed.change, room)
-        before = fmt.fit(f" from {changed.before}", room - fmt.width(text))
+        """The change, and the value before it where there is room for all of that."""
+        text, before = fmt.cut(changed.change, room), f" from {changed.before}"
+        left = room - fmt.width(text)
+        before = fmt.fit(before if fmt.width(before) <= left else "", left)
         return [(text, _direction(changed)), (before, "stat--title")]
 
     def _short_change(self, changed: Changed, room: int) -> list[tuple[str, str]]:

@@ -69,7 +69,7 @@ class SampleTable(ScrollView, can_focus=True):
     ) -> None:
         """Draw a sample, or the sum of a range; with `match`, only the rows of that selection."""
         self._sample, self._names, self._match = sample, (processes, cgroups), match
-        self._ranges = None
+        self._set_ranges(None)
         self._rebuild()
 
     def compare(
@@ -82,8 +82,13 @@ class SampleTable(ScrollView, can_focus=True):
     ) -> None:
         """Draw what changed from the sum A to the sum B, until `show` is called again."""
         self._sample, self._names, self._match = b, (processes, cgroups), match
-        self._ranges = a, b
+        self._set_ranges((a, b))
         self._rebuild()
+
+    def _set_ranges(self, ranges: tuple[Sample | None, Sample | None] | None) -> None:
+        if (ranges is None) != (self._ranges is None):
+            self._natural = ()  # changes are a cell wider, for their sign
+        self._ranges = ranges
 
     @property
     def view(self) -> tables.TableView:
