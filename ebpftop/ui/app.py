@@ -110,6 +110,7 @@ class EbpftopApp(App[int]):
             async for record in source.records():
                 wrong = self.feed.add(record)
                 if wrong:
+                    self.dashboard.recording_changed()
                     self.notify(
                         f"recording ended: {fmt.clean(wrong)}", severity="error", markup=False
                     )

@@ -1,7 +1,8 @@
-"""Which probes run: that of the open pane, and for a while those of the panes before."""
+"""Which probes run: that of the open pane, for a while those before, all while it is recorded."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ebpftop.model import Command
@@ -34,6 +35,7 @@ class Demand:
         self._shown = ""
         self._timers: dict[str, Timer] = {}
         self._stopped: set[str] = set()
+        self._held: tuple[str, ...] = ()
 
     def show(self, probe: str) -> None:
         """The pane of a probe is on the screen, and that of the one before is not."""
@@ -53,8 +55,24 @@ class Demand:
         self._stopped.discard(probe)
         self._send(Command("start", probe))
 
+    def hold(self, probes: tuple[str, ...]) -> None:
+        """A recording wants these: start them, and stop none until `release`."""
+        self._held = probes
+        for probe in probes:
+            if self._state(probe) == "idle" or probe in self._stopped:
+                self.start(probe)
+
+    def release(self) -> None:
+        """The recording has ended: what is not on the screen is stopped after the usual time."""
+        held, self._held = self._held, ()
+        for probe in held:
+            if probe != self._shown and probe not in self._timers:
+                self._timers[probe] = self._set_timer(GRACE_S, partial(self._stop, probe))
+
     def _stop(self, probe: str) -> None:
         self._timers.pop(probe, None)
+        if probe in self._held:
+            return
         if self._state(probe) in ACTIVE:
             self._stopped.add(probe)
             self._send(Command("stop", probe))

@@ -86,7 +86,8 @@ class Pane(Container):
         card = state in CARD_STATES and not (state == "idle" and sample) and not spans
         self.set_class(card, "-card")
         if card:
-            self.query_one(StatusCard).show(self.info, status, store.starting())
+            past = not self._feed.following
+            self.query_one(StatusCard).show(self.info, status, store.starting(), past)
             return
         interval_ns = 0 if spans else self._feed.interval_ns
         self.query_one(QualityLine).show(quality(status, sample, interval_ns))

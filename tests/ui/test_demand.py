@@ -121,3 +121,36 @@ def test_commands_are_the_streams_own():
     sent: list[Command] = []
     Demand(sent.append, lambda _: "idle", Clock().set_timer).show("biotop")
     assert sent == [Command("start", "biotop")]
+
+
+def test_a_recording_has_all_probes_started():
+    room = Room()
+    room.demand.show("biotop")
+    room.demand.hold(("biotop", "tcptop"))
+    assert room.sent == [("start", "biotop"), ("start", "tcptop")]
+
+
+def test_while_it_is_recorded_no_probe_is_stopped():
+    room = Room()
+    for probe in ("biotop", "tcptop"):
+        room.demand.show(probe)
+    room.demand.hold(("biotop", "tcptop", "runqlen"))
+    room.clock.pass_grace()
+    assert not [sent for sent in room.sent if sent[0] == "stop"]
+
+
+def test_after_a_recording_what_is_not_shown_is_stopped():
+    room = Room()
+    room.demand.show("biotop")
+    room.demand.hold(("biotop", "tcptop"))
+    room.demand.release()
+    room.clock.pass_grace()
+    assert room.sent[-1] == ("stop", "tcptop")
+    assert ("stop", "biotop") not in room.sent
+
+
+def test_a_probe_that_failed_is_not_started_by_a_recording():
+    room = Room()
+    room.states["tcptop"] = "failed"
+    room.demand.hold(("tcptop",))
+    assert room.sent == []

@@ -111,6 +111,14 @@ class Dashboard(Rewindable):
         if self.pane:
             self.pane.draw()
 
+    def recording_changed(self) -> None:
+        """A recording wants all probes."""
+        if self.feed.writer and self.feed.live and not self.feed.ended:
+            self._demand.hold(tuple(probe.name for probe in self.probes))
+        else:
+            self._demand.release()
+        self._draw_header()
+
     def source_ended(self) -> None:
         """Say why there is nothing new any more; what was last seen stays."""
         banner = self.query_one("#banner", Static)

@@ -51,6 +51,10 @@ class Rewindable(Screen[None]):
         """Draw the moment that is shown."""
         raise NotImplementedError
 
+    def recording_changed(self) -> None:
+        """A recording began, or ended."""
+        raise NotImplementedError
+
     def compose_time(self) -> ComposeResult:
         """The timeline and the line where moments are typed."""
         with Horizontal(id="jump-line", classes="typed"):
@@ -166,9 +170,10 @@ class Rewindable(Screen[None]):
             else:
                 path = default_name(feed.store.hello)
                 feed.record(path)
-                self._say(f"recording to {path}")
+                self._say(f"recording all panes to {path}")
         except RecordingError as error:
             self._say(str(error), wrong=True)
+        self.recording_changed()
         self.redraw()
 
     def action_save(self) -> None:

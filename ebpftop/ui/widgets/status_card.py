@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ebpftop.model import ProbeInfo, Status
 
 DETAIL_LINES = 12
+NOT_THEN = "it was not running at this moment"
 TITLES = {
     "idle": "not running",
     "starting": "starting",
@@ -27,19 +28,33 @@ TITLES = {
 class StatusCard(VerticalScroll):
     """A card in the middle of the pane: what, why, what to do, and what the compiler said."""
 
+    _past = False
+
     def compose(self) -> ComposeResult:
         """One text; the card's border says the state."""
         yield Static(id="card")
 
-    def show(self, info: ProbeInfo, status: Status | None, starting: tuple[int, int]) -> None:
-        """Draw the card of a probe; `starting` says which of how many is being compiled."""
+    def show(
+        self,
+        info: ProbeInfo,
+        status: Status | None,
+        starting: tuple[int, int],
+        past: bool = False,
+    ) -> None:
+        """Draw the card of a probe.
+
+        `starting` says which of how many is being compiled; `past`, that this was then, not now.
+        """
+        self._past = past
         state = status.state if status else "idle"
         card = self.query_one("#card", Static)
         card.set_classes(f"card -{state}")
         card.border_title = Content(f"{info.title} · {TITLES.get(state, state)}")
         card.update(Content("\n\n").join(self._paragraphs(info, status, starting)))
         card.border_subtitle = (
-            Content("Ctrl-R: try again") if state in ("failed", "unavailable") else None
+            Content("Ctrl-R: try again")
+            if state in ("failed", "unavailable") and not past
+            else None
         )
 
     def _paragraphs(
@@ -48,7 +63,7 @@ class StatusCard(VerticalScroll):
         if status is None or status.state == "idle":
             return [
                 Content(fmt.clean(f"Shows {info.purpose}.")),
-                Content.styled("waiting to be started", "$dim"),
+                Content.styled(NOT_THEN if self._past else "waiting to be started", "$dim"),
             ]
         reason = fmt.clean(status.reason)
         if status.state == "starting":

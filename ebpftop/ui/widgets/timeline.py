@@ -163,7 +163,7 @@ class Timeline(Widget):
 
     def _tick_under(self, event: MouseEvent, column: int) -> int:
         """The tick that a label is about, or that a column shows."""
-        if event.y == self.size.height - 1:
+        if event.y == self.size.height - 1 > 0:
             for label in self._labels:
                 if label.at <= event.x < label.at + len(label.text):
                     return label.tick
