@@ -23,16 +23,17 @@ NS_PER_S = 1_000_000_000
 NAMES: tuple[Look, ...] = ("a", "b")
 SPIKE, NOTCH = "▲", "╵"
 MARKS: dict[str, tuple[str, Look]] = {
+    "damaged": ("▒", "failed"),
     "failed": ("✗", "failed"),
     "clock": ("◷", "clock"),
     "gap": (GAP, "gap"),
     "start": ("»", "dim"),
-    "end": ("«", "dim"),
 }
 # Steps of the axis, and the cells that a time on it should have.
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 DAY_S, STEP_CELLS = 86_400, 14
 TEXTS = 2  # marks that are told of one tick
+LONG = 20  # cells of a text that is cut first where room is short
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,12 @@ def begun(ticks: Ticks, moment: Moment, first: int, last: int) -> Part:
 
 
 def fitted(left: list[Part], right: list[Part], width: int) -> list[Part]:
-    """Both sides as a line: parts that have a rank go, the highest first, then words are cut."""
+    """Both sides as a line: long parts are cut, then parts with a rank go, the highest first."""
     left, right = list(left), list(right)
+    if _cells(left) + _cells(right) > width:
+        long = max(LONG, width // 3)
+        for side in (left, right):
+            side[:] = [replace(part, text=fmt.cut(part.text, long)) for part in side]
     while (over := _cells(left) + _cells(right) - width) > 0:
         last = max((*left, *right), key=lambda part: part.rank)
         if not last.rank:
@@ -307,8 +312,17 @@ def _place_steps(line: _Line, ticks: Ticks, columns: Columns) -> None:
     for column, seconds in passed:
         slot = ends[column] // step
         if seconds > 0 and slot > (ends[column] - seconds) // step:
-            text = _round(int(slot * step), step < 60)
-            line.place(f"{NOTCH}{text} ", "dim", columns.spans[column].start, column)
+            round_s = int(slot * step)
+            back_ns = (ends[column] - round_s) * NS_PER_S
+            tick = _reached(ticks, columns.spans[column], back_ns)
+            line.place(f"{NOTCH}{_round(round_s, step < 60)} ", "dim", tick, column)
+
+
+def _reached(ticks: Ticks, span: range, back_ns: int) -> int:
+    """The first of some ticks that is at most so long before the second that the last is in."""
+    wall = ticks.wall_ns[span.start - ticks.first : span.stop - ticks.first]
+    moment_ns = wall[-1] // NS_PER_S * NS_PER_S - back_ns
+    return next(tick for tick, wall_ns in zip(span, wall) if wall_ns >= moment_ns)
 
 
 def _round(local_s: int, seconds: bool) -> str:

@@ -26,9 +26,9 @@ SPIKE = 2.0
 # At most one gap to so many columns has a column of its own.
 COLUMNS_PER_GAP = 6
 # Marks of these kinds tell of a gap too, if the wall clock went on by so much.
-JUMPS, JUMP_NS = ("clock", "start"), 10_000_000_000
+JUMPS, JUMP_NS = ("clock", "start", "damaged"), 10_000_000_000
 # What is marked below the bars, the most important first; a gap only where it has no column.
-MARKED = ("failed", "clock", "gap", "start", "end")
+MARKED = ("damaged", "failed", "clock", "gap", "start")
 NOTHING = float("-inf")
 
 
@@ -41,7 +41,7 @@ class Mark(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of gap, clock, failed, interval, start, end."""
+        """One of gap, clock, failed, interval, start, damaged."""
 
     @property
     def probe(self) -> str:
@@ -229,9 +229,9 @@ def _marks(ticks: Ticks, probe: str, made: Columns, drawn: set[int]) -> dict[int
     chosen: dict[int, Mark] = {}
     for mark in marks_in(ticks, probe, range(ticks.first, ticks.end)):
         usual = (mark.kind == "start" and mark.tick == ticks.first) or (
-            mark.kind == "end" and mark.tick == ticks.end - 1
+            mark.kind == "gap" and mark.tick in drawn
         )
-        if mark.kind not in MARKED or usual or (mark.kind == "gap" and mark.tick in drawn):
+        if mark.kind not in MARKED or usual:
             continue
         column = made.between(mark.tick, mark.tick).start
         other = chosen.get(column)
