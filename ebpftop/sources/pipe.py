@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from ebpftop import stream
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ebpftop.model import Command, Record
+
+
+FILE_BYTES = 1 << 20
 
 
 class PipeSource:
@@ -50,27 +54,35 @@ class PipeSource:
 
     async def records(self) -> AsyncIterator[Record]:
         """The records; raises SourceError for what is no stream."""
-        reader = asyncio.StreamReader(limit=stream.MAX_LINE_BYTES)
         unpacker = Unpacker()
-        pipe = open(self._fd, "rb", buffering=0, closefd=False)  # noqa: SIM115, ASYNC230
-        transport = None
+        is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
         try:
-            loop = asyncio.get_running_loop()
-            transport, _ = await loop.connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(reader), pipe
-            )
-            while line := await reader.readline():
+            async for line in self._file_lines() if is_file else self._pipe_lines():
                 if line.strip():
                     record = unpacker.record(line)
                     if record is not None:
                         yield record
         except stream.StreamError as error:
             raise SourceError(f"the stream cannot be read: {error}") from None
-        except ValueError:  # asyncio takes pipes, sockets and terminals
-            raise SourceError("standard input is a file; `ebpftop view FILE` shows one") from None
+
+    async def _pipe_lines(self) -> AsyncIterator[bytes]:
+        reader = asyncio.StreamReader(limit=stream.MAX_LINE_BYTES)
+        pipe = open(self._fd, "rb", buffering=0, closefd=False)  # noqa: SIM115, ASYNC230
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        try:
+            while line := await reader.readline():
+                yield line
         finally:
-            if transport:
-                transport.close()
+            transport.close()
+
+    async def _file_lines(self) -> AsyncIterator[bytes]:
+        """asyncio waits for pipes, sockets and terminals only."""
+        with open(self._fd, "rb", closefd=False) as file:  # noqa: ASYNC230
+            while lines := await asyncio.to_thread(file.readlines, FILE_BYTES):
+                for line in lines:
+                    yield line
 
     def send(self, command: Command) -> None:
         """Nobody is asked."""
