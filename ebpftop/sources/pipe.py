@@ -78,7 +78,7 @@ class PipeSource:
             transport.close()
 
     async def _file_lines(self) -> AsyncIterator[bytes]:
-        """asyncio waits for pipes, sockets and terminals only."""
+        """Lines of a file, for which asyncio does not wait."""
         with open(self._fd, "rb", closefd=False) as file:  # noqa: ASYNC230
             while lines := await asyncio.to_thread(file.readlines, FILE_BYTES):
                 for line in lines:
