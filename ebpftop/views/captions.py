@@ -292,7 +292,8 @@ def _place_gaps(line: _Line, ticks: Ticks, columns: Columns) -> None:
             position = span.start - ticks.first
             lasted = duration(ticks.wall_ns[position] - ticks.wall_ns[position - 1])
             text = f" {lasted} gap "
-            line.place(text, "gap", span.start, column - len(text) // 2)
+            starts = (column - len(text) // 2, column, column + 1 - len(text))
+            line.place(text, "gap", span.start, *starts)
 
 
 def _place_steps(line: _Line, ticks: Ticks, columns: Columns) -> None:
