@@ -26,8 +26,8 @@ R = TypeVar("R", bound="Record")
 WHAT_IT_DOES = (
     "Replaced, everywhere by the same: names of the host, of users, programs, units, cgroups and"
     " files, command lines, addresses, functions in programs, and every other text that is not"
-    " known to be harmless. Addresses stay what they were: IPv4 or IPv6, this machine's own, of"
-    " the link, private (10.x, fd00::) or public (240.x, 2001:db8::)."
+    " known to be harmless. Loopback addresses stay; others stay IPv4 or IPv6, and of the link"
+    " (169.254.x, fe80::), private (10.x, fd00::) or public (240.x, 2001:db8::)."
     " Kept: times, figures, process ids, ports, cgroup ids, user ids below 1000, disks as the"
     " kernel names them, system calls, errors, functions of the kernel and of the C library, the"
     " kernel's usual threads and the number of its version. The reason for which a probe failed"

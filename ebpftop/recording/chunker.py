@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 32 << 20
 CHUNK_NS = 300 * 1_000_000_000
 CHECKSUM = b',"crc":'
-STEP_BYTES = 4 << 20
+STEP_BYTES = 1 << 16  # decompressed at once: where that fails, all of it is lost
 
 
 class Chunker:
