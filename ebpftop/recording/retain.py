@@ -207,15 +207,16 @@ class Rotation:
         """The first file, after those that are there.
 
         Of two that start at once, one gets hold of the file that is there, or makes the one that is
-        not; a rotation that is under way shows as an old file that is held.
+        not. A rotation that is under way shows as an old file that is held, and one that has ended
+        since by the file that is back.
         """
         held = _hold(self.path)
         try:
-            for path in segments_of(self.path):
-                if path == self.path:
-                    continue
-                if is_being_written(path):
-                    raise RecordingError(in_use(self.path))
+            older = [path for path in segments_of(self.path) if path != self.path]
+            is_held = any(map(is_being_written, older))
+            if is_held or (held is None and os.path.lexists(self.path)):
+                raise RecordingError(in_use(self.path))
+            for path in older:
                 self._number = int(path[len(self.path) + 1 :])
                 found = _examine(path)
                 if found:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ebpftop.model import Record
 
 MODE = 0o600
-# A reader that looks whether a file is being written holds it for a moment.
-LOCK_TRIES, LOCK_PAUSE_S = 50, 0.01
+# Whoever looks whether a file is being written holds it for a moment.
+LOCK_PAUSE_S, LOCK_S, LOCK_OWN_S = 0.005, 0.1, 5.0
 
 
 class Quota(Protocol):
@@ -202,24 +202,30 @@ def create(path: str) -> int:
         raise RecordingError(_taken(path)) from None
     except OSError as error:
         raise RecordingError(refused(path, error)) from None
-    if not hold(fd, path):
+    if not hold(fd, path, LOCK_OWN_S):
         os.close(fd)
         raise RecordingError(in_use(path))
     return fd
 
 
-def hold(fd: int, path: str) -> bool:
+def hold(fd: int, path: str, patience_s: float = LOCK_S) -> bool:
     """Keep every other recorder out; False where one was faster, or moved the file away."""
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(LOCK_PAUSE_S)
-            continue
-        except OSError:  # a file system without locks
-            pass
-        return is_at(fd, path)
-    return False
+    until_s = time.monotonic() + patience_s
+    while not _lock(fd):
+        if time.monotonic() > until_s or not is_at(fd, path):
+            return False
+        time.sleep(LOCK_PAUSE_S)
+    return is_at(fd, path)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
 
 
 def is_at(fd: int, path: str) -> bool:
