@@ -144,7 +144,7 @@ class Columns:
         if peak <= 0:
             return 0
         share = peak / self.peak if self.peak else 1.0
-        return max(1, math.ceil(levels * math.sqrt(min(1.0, share))))
+        return math.ceil(levels * math.sqrt(min(1.0, share)))
 
     def _at_the_bottom(self, column: int, cell: str) -> str:
         """The lowest cell tells no load from load 0, and both from a gap."""
