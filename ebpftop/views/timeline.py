@@ -2,7 +2,8 @@
 
 The axis counts ticks, not seconds, so that neither a clock that was set nor a night asleep squeezes
 what was measured: a gap is one column of its own. A column shows the highest load of its ticks, so
-that no spike is ever averaged away. `views.captions` writes the lines above and below.
+that no spike is averaged away; bars go by its square root, so that a spike leaves others visible.
+`views.captions` writes the lines above and below.
 """
 
 from __future__ import annotations
