@@ -101,8 +101,8 @@ def _report(found: list[Loss], headless: list[str], unfinished: list[str]) -> It
     for path in headless:
         yield f"{path}: its header is damaged; what it says is also in every chunk"
     for loss in found:
-        size = f"{fmt.bytes_(loss.bytes)} at byte {loss.offset}"
-        yield f"{loss.path}: {size}: {loss.what}: {_meaning(loss)}"
+        size = f"{fmt.bytes_(loss.bytes)} from byte {loss.offset}"
+        yield f"{loss.path}: {loss.what}, {size}: {_meaning(loss)}"
     for path in unfinished:
         yield (
             f"{path}: no index at its end: the recorder was killed, and the interval that it was"
