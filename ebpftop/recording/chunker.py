@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 32 << 20
 CHUNK_NS = 300 * 1_000_000_000
 CHECKSUM = b',"crc":'
-STEP_BYTES = 1 << 16  # decompressed at once: where that fails, all of it is lost
+STEP_BYTES = 1 << 20
+SLICE_BYTES = 512  # decompressed at once: where that fails, the ticks in it are lost
 
 
 class Chunker:
@@ -165,6 +166,15 @@ class TickReader:
     def feed(self, data: bytes) -> list[list[bytes]]:
         """The lines of each tick that is complete by now; the last line of each is the tick's."""
         ticks: list[list[bytes]] = []
+        for start in range(0, len(data), SLICE_BYTES):
+            if self.ended or self.damaged:
+                break
+            self._feed(data[start : start + SLICE_BYTES], ticks)
+            if self.ended:
+                self.unused += max(0, len(data) - start - SLICE_BYTES)
+        return ticks
+
+    def _feed(self, data: bytes, ticks: list[list[bytes]]) -> None:
         while not self.ended and not self.damaged:
             try:
                 plain = self._decompressor.decompress(data, STEP_BYTES)
@@ -178,7 +188,6 @@ class TickReader:
                 self.unused = len(self._decompressor.unused_data)
             elif self._decompressor.needs_input:
                 break
-        return ticks
 
     def _take(self, plain: bytes, ticks: list[list[bytes]]) -> None:
         *lines, self._rest = (self._rest + plain).split(b"\n")
