@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -37,7 +38,10 @@ PEOPLE = [
 @pytest.fixture(autouse=True)
 def _utc(monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
-    __import__("time").tzset()
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def sample(seq=1, io=IO, **changes):
