@@ -120,6 +120,7 @@ class Feed:
     def follow(self) -> None:
         """Show the newest, and go on with it as it comes."""
         self.player.playing = self.rewound = False
+        self.spans.clear()
         if self.stream:
             self.following = True
             return

@@ -161,6 +161,8 @@ class Pane(Container):
     ) -> None:
         """Draw the sum over a range, or what changed from one to the other."""
         store, sums = spans[-1].store, [summed.sum for summed in spans]
+        if sums == [None]:
+            sums *= 2  # a comparison says that there is nothing
         names = {**spans[0].store.names, **store.names}
         if isinstance(widget, SampleTable):
             processes = {**spans[0].store.processes, **store.processes}

@@ -43,6 +43,15 @@ class Spans:
         self._tape = tape
         self._summed: dict[tuple[str, int, int], Summed] = {}
 
+    @property
+    def hint(self) -> str:
+        """What there is to know or to do about the marks, in a few words."""
+        if self.progress < 1:
+            return f"adding up {self.progress:.0%}"
+        if self.pending is not None:
+            return "m marks the other end"
+        return ("", "m marks a range to compare · Esc", "Esc clears the ranges")[len(self.ranges)]
+
     def mark(self, tick: int) -> None:
         """Mark a point: one end of a range, then the other."""
         if self.pending is None:

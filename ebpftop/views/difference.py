@@ -73,7 +73,9 @@ def step(grown: float, whole: float) -> int:
 def unmeasured(a: Sample | None, b: Sample | None) -> str:
     """Why there is nothing to compare, where one of the ranges holds no sample; else empty."""
     missing = [name for name, sample in (("A", a), ("B", b)) if sample is None]
-    return f"nothing was measured in {' and '.join(missing)}" if missing else ""
+    if len(missing) > 1:
+        return "nothing was measured here"
+    return f"nothing was measured in {missing[0]}" if missing else ""
 
 
 def title(a: Sample, b: Sample, table: Table | None = None) -> str:

@@ -189,6 +189,75 @@ def _refusing(path, *arguments, **keywords):
     raise OSError(30, "Read-only file system")
 
 
+# Ranges
+
+
+async def marked(s, *keys):
+    """Press keys, and wait for the sums."""
+    await s.press(*keys)
+    spans, pane = s.dashboard.feed.spans, s.dashboard.pane
+    for _ in range(200):
+        await s.pilot.pause()
+        if not spans.missing(pane.info.name):
+            return
+    raise AssertionError("the sums were not worked out")
+
+
+async def test_two_marks_are_a_range_and_its_sum_is_shown(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "home", "m", "t", "t", "m")
+        spans = s.dashboard.feed.spans
+        assert (spans.ranges, spans.pending) == (((0, 2),), None)
+        expected = sum(row[5] for seq in (1, 2, 3) for row in scenes.biotop(seq).tables["io"])
+        assert sum(row[5] for row in s.table.view.rows) == expected
+        assert s.table._sample.dt_ns == 3 * scenes.SECOND
+        assert "over 3" in s.text(s.table)
+
+
+async def test_the_order_of_the_marks_does_not_matter(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "m", "T", "T", "m")
+        assert s.dashboard.feed.spans.ranges == ((56, 58),)
+
+
+async def test_a_second_range_is_compared_with_the_first(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "home", "m", "t", "m", "t", "m", "t", "m")
+        assert s.dashboard.feed.spans.ranges == ((0, 1), (2, 3))
+        assert "A 2" in s.text(s.table)
+        assert "B 2" in s.text(s.table)
+
+
+async def test_another_pane_shows_the_same_ranges(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "home", "m", "t", "t", "m")
+        await marked(s, "2")
+        assert s.table._sample.dt_ns == 3 * scenes.SECOND
+
+
+async def test_escape_takes_the_ranges_away_and_shows_the_moment(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "home", "m", "t", "t", "m")
+        await s.press("escape")
+        assert s.dashboard.feed.spans.ranges == ()
+        assert shown(s) == 3
+
+
+async def test_a_third_range_begins_anew(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "home", "m", "t", "m", "t", "m", "t", "m", "t", "m", "t", "m")
+        assert s.dashboard.feed.spans.ranges == ((4, 5),)
+
+
+async def test_going_back_to_now_ends_the_ranges(screen):
+    async with screen(*scenes.minute()) as s:
+        await marked(s, "T", "home", "m", "t", "m")
+        await s.press("end")
+        await s.feed(scenes.host(61), scenes.biotop(61), scenes.tick(61))
+        assert s.dashboard.feed.spans.ranges == ()
+        assert shown(s) == 61
+
+
 # A recording
 
 

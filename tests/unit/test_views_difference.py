@@ -268,7 +268,7 @@ def test_a_table_that_does_not_add_up_is_compared_as_it_ended():
 
 def test_a_range_without_a_sample_is_named():
     assert unmeasured(None, span(1)) == "nothing was measured in A"
-    assert unmeasured(None, None) == "nothing was measured in A and B"
+    assert unmeasured(None, None) == "nothing was measured here"
     assert unmeasured(span(1), span(1)) == ""
 
 

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 
 from ebpftop.recording import when
 from ebpftop.recording.names import default_name
+from ebpftop.recording.overview import load_of
 from ebpftop.recording.tape import RecordingError
 from ebpftop.ui.widgets.keys import KeyBar
 from ebpftop.ui.widgets.timeline import Timeline
@@ -77,12 +78,15 @@ class Rewindable(Screen[None]):
         if not self.has_timeline or pane is None:
             return
         spans = feed.spans
-        title = "" if spans.progress >= 1 else f"adding up {spans.progress:.0%}"
+        table, column, rate = load_of(pane.info)
         self.query_one(Timeline).show(
             feed.tape.overview,
             pane.info.name,
             feed.player.position,
-            title=title,
+            title=pane.info.name,
+            kind=pane.info.table(table).columns[column].kind,
+            rate=rate,
+            hint=spans.hint,
             playing=feed.player.playing,
             following=feed.following,
             speed=feed.player.speed,
