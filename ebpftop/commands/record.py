@@ -34,7 +34,7 @@ NICE = 10
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 3600.0
 LEAST_BYTES = 64 << 10
 LEAST_KEPT_S = 60.0
-TELL_S = 2.0
+TELL_S, GRACE_S = 2.0, 0.1
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 DESCRIPTION = (
@@ -251,26 +251,41 @@ async def _record(source: Source, sink: Sink, teller: Teller, duration_s: float 
             loop.add_signal_handler(number, end, signal.Signals(number).name)
     loop.add_signal_handler(signal.SIGUSR1, sink.save)
     last: Record | None = None
+
+    def take(record: Record) -> None:
+        nonlocal last
+        if last is None and duration_s:
+            loop.call_later(duration_s, end, f"recorded for {duration_s:g} s")
+        sink.add(record)
+        teller.hear(record, sink)
+        last = record
+
     failed = ""
     try:
-        async for record in source.records():
-            if last is None and duration_s:
-                loop.call_later(duration_s, end, f"recorded for {duration_s:g} s")
-            sink.add(record)
-            teller.hear(record, sink)
-            last = record
+        failed = await _follow(source, take)
     except asyncio.CancelledError:
         if last and not isinstance(last, Bye):
             sink.add(Bye(ending[0]))
-    except SourceError as error:
-        failed = str(error)
     finally:
         teller.clear()
-    if not (ending or failed or isinstance(last, Bye)):
-        failed = "the stream broke off: its collector was killed, or the connection went"
     sink.close()
     teller.end(sink)
     return fail(fmt.clean(failed)) if failed else 0
+
+
+async def _follow(source: Source, take: Callable[[Record], None]) -> str:
+    """Take all records; returns what is wrong with their end, empty where nothing is."""
+    record, failed = None, ""
+    try:
+        async for record in source.records():
+            take(record)
+    except SourceError as error:
+        failed = str(error)
+    if not (failed or isinstance(record, Bye)):
+        failed = "the stream broke off: its collector was killed, or the connection went"
+    if failed:  # Ctrl-C ends a whole pipe, and its signal may come after the end of the stream
+        await asyncio.sleep(GRACE_S)
+    return failed
 
 
 def _source(options: argparse.Namespace) -> Source:
