@@ -49,19 +49,21 @@ class StreamError(Exception):
 def encode(record: Record) -> str:
     """The line of a record, without its newline."""
     if isinstance(record, Sample):
-        return encode_sample(record, record.tables)
-    # asdict() copies as deep as a hello goes, which doubles the time; the others are flat.
-    fields = dataclasses.asdict(record) if isinstance(record, Hello) else record.__dict__
-    return json.dumps({"t": TAGS[type(record)], **fields}, separators=(",", ":"))
+        fields = sample_fields(record, record.tables)
+    else:
+        # asdict() copies as deep as a hello goes, which doubles the time; the others are flat.
+        flat = dataclasses.asdict(record) if isinstance(record, Hello) else record.__dict__
+        fields = {"t": TAGS[type(record)], **flat}
+    return json.dumps(fields, separators=(",", ":"))
 
 
-def encode_sample(sample: Sample, tables: dict[str, Any]) -> str:
-    """The line of a sample with its tables in another form, as recordings have them."""
+def sample_fields(sample: Sample, tables: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a sample's line; recordings have its tables in another form."""
     fields: dict[str, Any] = {"t": "sample"}
     fields.update((name, getattr(sample, name)) for name in _SAMPLE_FIELDS)
     fields["tables"] = tables
     fields["cost"] = sample.cost.__dict__
-    return json.dumps(fields, separators=(",", ":"))
+    return fields
 
 
 def decode(line: str | bytes) -> Record | None:

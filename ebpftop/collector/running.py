@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import time
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ebpftop.collector import bpf
@@ -14,6 +16,7 @@ from ebpftop.model import Cost, Sample, State, Status
 
 if TYPE_CHECKING:
     from ebpftop.collector.loader import Loaded
+    from ebpftop.model import Row
     from ebpftop.probe import Layout, Probe
 
 
@@ -74,6 +77,8 @@ class Running:
         gc.disable()  # a hundred thousand short-lived tuples are no reason to search for cycles
         try:
             tables = self.probe.read(self._maps, interval)
+            for rows in tables.values():
+                put_in_order(rows)
         finally:
             gc.enable()
         for bpf_map in self._maps.values():
@@ -113,3 +118,16 @@ class Running:
         events = sum(now[0] - then[0] for now, then in zip(self._runs_before, before))
         run_ns = sum(now[1] - then[1] for now, then in zip(self._runs_before, before))
         return events, run_ns
+
+
+def put_in_order(rows: list[Row]) -> None:
+    """Sort by the first column, the row of the others last.
+
+    Views have orders of their own; but what is alike from sample to sample should look alike to
+    whoever compresses it: it takes an eighth from a recording, for 0.1 ms per thousand rows.
+    """
+    others = rows.pop() if rows and rows[-1][0] is None else None
+    with contextlib.suppress(TypeError):  # unknown values among them
+        rows.sort(key=itemgetter(0))
+    if others is not None:
+        rows.append(others)

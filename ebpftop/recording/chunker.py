@@ -43,7 +43,7 @@ class Chunker:
         self.newest = Summary()
         self._meter = Meter(self.known.hello)
         self._packer: Packer | None = None
-        self._lines: list[tuple[str, bool]] = []
+        self._lines: list[tuple[bytes, bool]] = []
         self._round: set[str] = set()
         self._last_sample: Sample | None = None
         self._summary = Summary()
@@ -72,7 +72,7 @@ class Chunker:
         info = None
         if isinstance(record, Sample):
             for process in self.known.missing(record):
-                self._lines.append((stream.encode(process), False))
+                self._lines.append((stream.encode(process).encode(), False))
             info = self.known.hello.probe(record.probe) if self.known.hello else None
         else:
             self.known.add(record)
@@ -113,7 +113,7 @@ class Chunker:
         self.ticks = self._bytes = self._plain_bytes = self._crc = 0
         again = [line for record in self.known.begin() for line in self._packer.lines(record)]
         first = {"t": "chunk", "id": self.recording, "number": self.number, "repeated": len(again)}
-        self._lines = [(line, False) for line in (json.dumps(first), *again)]
+        self._lines = [(line, False) for line in (json.dumps(first).encode(), *again)]
 
     def _close_round(self) -> bytes:
         assert self._last_sample is not None
@@ -135,7 +135,7 @@ class Chunker:
     def _block(self, last: dict[str, Any]) -> bytes:
         """Lines and the one that ends them, with the checksum of the chunk so far."""
         ending = json.dumps(last, separators=(",", ":"))[:-1]
-        text = "".join([line + "\n" for line, _ in self._lines]).encode() + ending.encode()
+        text = b"".join([line + b"\n" for line, _ in self._lines]) + ending.encode()
         self._crc = zlib.crc32(text, self._crc)
         closing = b"%s%d}\n" % (CHECKSUM, self._crc)
         self._crc = zlib.crc32(closing, self._crc)
