@@ -310,11 +310,6 @@ def _tail(log: int) -> str:
 
 def explain(probe: Probe, error: str, detail: str, lockdown: Path = LOCKDOWN) -> tuple[str, str]:
     """Reason and hint for what bcc or the kernel said when a probe was loaded."""
-    if "Failed to compile" in error:
-        return (
-            f"{probe.area}/{probe.name}.c does not compile here",
-            "please report the lines below, with the kernel's version and that of bcc",
-        )
     if "super-user" in error or "Operation not permitted" in error + detail:
         if lockdown.exists() and "[confidentiality]" in lockdown.read_text():
             return (
@@ -323,7 +318,12 @@ def explain(probe: Probe, error: str, detail: str, lockdown: Path = LOCKDOWN) ->
             )
         return (
             "the kernel refused the program: no permission",
-            "run as root; a container needs CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE",
+            "run as root; a container needs CAP_BPF, CAP_PERFMON, before 5.11 CAP_SYS_RESOURCE too",
+        )
+    if "Failed to compile" in error:
+        return (
+            f"{probe.area}/{probe.name}.c does not compile here",
+            "please report the lines below, with the kernel's version and that of bcc",
         )
     if "No module named" in error:
         return (

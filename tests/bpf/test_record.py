@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,20 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from ebpftop.model import Bye, Sample, Status
+from ebpftop.model import Bye, Process, Sample, Status
 from ebpftop.recording.reader import Recording
 from ebpftop.recording.tape import RecordingError
-from tests.bpf.conftest import PATIENCE_S, ROOT
+from tests.bpf.conftest import PATIENCE_S, PYTHON, ROOT
 from tests.unit.test_record import catches
 
 pytestmark = pytest.mark.bpf
 
+UNIT = ROOT / "packaging" / "ebpftop-record.service"
+
 
 @contextlib.contextmanager
-def recorder(folder, *arguments, **environment):
+def recorder(folder, *arguments, prefix=(), **environment):
     """A recorder that does not outlive the test."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ebpftop", "record", "-i", "0.2", *arguments],
+        [*prefix, sys.executable, "-m", "ebpftop", "record", "-i", "0.2", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment},
         stdout=subprocess.PIPE,
@@ -112,6 +115,59 @@ def test_under_sudo_only_the_collector_is_root(tmp_path):
         assert process.returncode == 0
     assert path.stat().st_uid == 65534
     assert not Path(f"/proc/{collector}").exists()
+
+
+@contextlib.contextmanager
+def process_of_nobody():
+    """Another user's, which sleeps a hundred times a second and hides its path; gives its pid."""
+    command = ["sleeper", "-c", "import time\nwhile True: time.sleep(0.01)"]
+    with subprocess.Popen(command, executable=PYTHON, user=65534) as process:
+        yield process.pid
+        process.kill()
+
+
+def settings(name: str) -> list[str]:
+    """What the systemd unit says of something."""
+    lines = UNIT.read_text().splitlines()
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+
+
+def test_the_rights_that_the_unit_leaves_are_enough(tmp_path):
+    (allowed,) = settings("CapabilityBoundingSet")
+    capabilities = [f"+{name.removeprefix('CAP_').lower()}" for name in allowed.split()]
+    rights = ["setpriv", "--no-new-privs", f"--bounding-set=-all,{','.join(capabilities)}"]
+    path = tmp_path / "x.ebt"
+    # Without what an earlier start compiled: that it takes more must not be missed.
+    with (
+        recorder(tmp_path, "-o", path, prefix=rights, EBPFTOP_CACHE="") as process,
+        process_of_nobody() as other,
+    ):
+        wait_for_samples(path, "offcputime", number=8)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    said = records(path)
+    states = {r.probe: r.state for r in said if isinstance(r, Status)}
+    assert set(states.values()) <= {"running", "degraded"}
+    stacks = "".join(
+        row[3] or ""
+        for r in said
+        if isinstance(r, Sample) and r.probe == "offcputime"
+        for row in r.tables["stacks"]
+    )
+    assert "schedule_[k]" in stacks
+    seen = next(r for r in said if isinstance(r, Process) and r.pid == other and r.cmdline)
+    assert seen.exe.startswith("/")
+    assert seen.cgroup_path.startswith("/")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
+def test_systemd_understands_the_unit(tmp_path):
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/usr/local/bin/ebpftop", "/bin/true"))
+    result = subprocess.run(
+        ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_the_flight_recorder_of_a_live_collector_is_saved_on_sigusr1(tmp_path):

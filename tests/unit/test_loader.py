@@ -39,3 +39,14 @@ def test_lockdown_is_named_where_it_is_the_cause(tmp_path, state, reason):
     lockdown.write_text(state)
     said, _ = explain(BIOTOP, "Operation not permitted", "", lockdown)
     assert reason in said
+
+
+def test_a_map_that_is_refused_is_no_fault_of_the_source():
+    """BCC makes maps while it compiles, and calls it a failed compile."""
+    said, hint = explain(
+        BIOTOP,
+        "Failed to compile BPF module x",
+        "could not open bpf map: lost, error: Operation not permitted",
+    )
+    assert "no permission" in said
+    assert "CAP_BPF" in hint

@@ -516,6 +516,17 @@ def test_bad_usage_is_said_before_anything_happens(arguments, capsys):
     assert re.match("(usage: .*error|ebpftop): ", capsys.readouterr().err, re.DOTALL)
 
 
+def test_the_command_of_the_systemd_unit_is_one():
+    unit = (ROOT / "packaging" / "ebpftop-record.service").read_text()
+    commands = re.findall(
+        r"^#?\s*ExecStart=/usr/local/bin/ebpftop record (.*)$", unit, re.MULTILINE
+    )
+    assert len(commands) == 2
+    for arguments in commands:
+        options = record._parser().parse_args(arguments.split())
+        assert not record._wrong(options)
+
+
 def test_standard_input_must_be_a_pipe(tmp_path):
     (tmp_path / "stream").write_bytes(lines(story(1)))
     for name in (tmp_path / "stream", os.devnull):
