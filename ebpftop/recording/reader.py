@@ -19,10 +19,11 @@ from ebpftop.recording.segment import Segment, segments_of
 from ebpftop.recording.tape import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from ebpftop.model import Record
 
+TRIES = 100  # to find a set of files as it is, while a recorder goes from one to the next
 PROBE_AT = len(SAMPLE) + len(b',"probe":"')
 
 
@@ -128,8 +129,7 @@ class Recording(ChunkTape):
         self.segments: list[Segment] = []
         self._chunks: list[Chunk] = []
         try:
-            for name in segments_of(path):
-                self._open(name)
+            self._open_all()
         except BaseException:
             self.close()
             raise
@@ -138,7 +138,7 @@ class Recording(ChunkTape):
     @property
     def growing(self) -> bool:  # type: ignore[override]
         """Whether a recorder is still at it."""
-        return self.segments[-1].growing
+        return self.segments[-1].growing or self._has_newer()
 
     @property
     def chunks(self) -> Sequence[Chunk]:
@@ -149,7 +149,7 @@ class Recording(ChunkTape):
         """Look for ticks that were added since, also in a file that took the place of this one."""
         before = self.overview.end
         self._take(self.segments[-1])
-        if self.segments[-1].replaced():
+        if self._has_newer():
             self._take(self.segments[-1])
             self._open_fresh()
         if self.hello is None:
@@ -161,18 +161,43 @@ class Recording(ChunkTape):
         for segment in self.segments:
             segment.close()
 
-    def _open(self, name: str) -> None:
-        segment = Segment(name)
-        self.segments.append(segment)
-        self._take(segment)
+    def _open_all(self) -> None:
+        """Open the files that were there at one moment: a recorder may be going on to the next."""
+        for tries_left in reversed(range(TRIES)):
+            inodes = _inodes(self.path)
+            error = self._open(inodes)
+            if not tries_left or _inodes(self.path) == inodes:
+                break
+            self.close()
+            self.segments.clear()
+        if error:
+            raise error
+        for segment in self.segments:
+            self._take(segment)
+
+    def _open(self, names: Iterable[str]) -> RecordingError | None:
+        try:
+            for name in names:
+                self.segments.append(Segment(name))
+        except RecordingError as error:
+            return error
+        return None
+
+    def _has_newer(self) -> bool:
+        """Whether the recorder has begun another file."""
+        try:
+            return os.stat(self.path).st_ino != self.segments[-1].inode
+        except OSError:
+            return False
 
     def _open_fresh(self) -> None:
         """Open the files that the recorder has begun since."""
         known = {segment.inode for segment in self.segments}
-        for name in segments_of(self.path):
-            with contextlib.suppress(OSError, RecordingError):  # not yet, or no more
-                if os.stat(name).st_ino not in known:
-                    self._open(name)
+        names = [name for name, inode in _inodes(self.path).items() if inode not in known]
+        at = len(self.segments)
+        self._open(names)  # what is there no more is passed over
+        for segment in self.segments[at:]:
+            self._take(segment)
 
     def _take(self, segment: Segment) -> None:
         for chunk, summary in segment.look():
@@ -193,3 +218,14 @@ class Recording(ChunkTape):
                         self.hello = record
                         return
                 break
+
+
+def _inodes(path: str) -> dict[str, int]:
+    """The files of a set that hold something; PATH where none does."""
+    found: dict[str, int] = {}
+    for name in segments_of(path):
+        with contextlib.suppress(OSError):  # deleted meanwhile
+            status = os.stat(name)
+            if status.st_size:
+                found[name] = status.st_ino
+    return found or {path: 0}

@@ -16,7 +16,7 @@ from ebpftop import stream
 from ebpftop.recording import container
 from ebpftop.recording.chunker import TickReader, summary_of
 from ebpftop.recording.tape import RecordingError
-from ebpftop.recording.writer import is_being_written
+from ebpftop.recording.writer import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,15 +114,8 @@ class Segment:
 
     @property
     def growing(self) -> bool:
-        """Whether a recorder still writes it."""
-        return not self.indexed and is_being_written(self.path)
-
-    def replaced(self) -> bool:
-        """Whether another file has its name by now: the recorder has rotated."""
-        try:
-            return os.stat(self.path).st_ino != self.inode
-        except OSError:
-            return False
+        """Whether a recorder still writes it, or has not begun another yet."""
+        return is_held(self._fd)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the file; fewer, or none, where it ends or cannot be read."""

@@ -237,17 +237,26 @@ def is_at(fd: int, path: str) -> bool:
 
 
 def is_being_written(path: str) -> bool:
-    """Whether a recorder holds this file."""
+    """Whether a recorder holds the file of that name."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return is_held(fd)
     finally:
         os.close(fd)
+
+
+def is_held(fd: int) -> bool:
+    """Whether a recorder holds an open file, whatever its name is by now."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        pass
     return False
 
 

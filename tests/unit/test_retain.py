@@ -311,7 +311,7 @@ def at_once(*calls):
 
 @pytest.mark.parametrize("there", [False, True])
 def test_of_recorders_that_start_at_once_one_wins(path, there):
-    for _ in range(10):
+    for _ in range(6):
         remove(path)
         if there:
             record(path, story(2), keep_s=3600)
@@ -377,3 +377,57 @@ def test_the_lock_of_a_curious_reader_does_not_stop_a_recorder(path):
         stop.set()
         reader.join()
     assert seqs(path)[-1] == 60
+
+
+def while_it_changes_files(path, call):
+    """Call again and again while a recorder goes from file to file; returns how often."""
+    rotation = Rotation(path, Limits(100 * KIB), print)
+    records = story(250, rows=60)
+    while not rotation.add(next(records)):
+        pass
+    ended = threading.Event()
+
+    def rotate():
+        for each in records:
+            rotation.add(each)
+        ended.set()
+        return 0
+
+    def repeat():
+        calls = 0
+        while not ended.is_set():
+            call()
+            calls += 1
+        return calls
+
+    calls = at_once(rotate, repeat)
+    rotation.close()
+    assert len(calls) == 2
+    return max(calls)
+
+
+def test_a_reader_may_come_at_any_moment(path):
+    """Also between two files, and while the oldest are deleted."""
+
+    def look():
+        with contextlib.closing(Recording(path)) as tape:
+            times = list(tape.overview.mono_ns)
+        assert times == list(range(times[0], times[-1] + 1, S))
+
+    assert while_it_changes_files(path, look)
+
+
+def test_a_reader_that_follows_never_takes_a_change_of_files_for_the_end(path):
+    tapes: list[Recording] = []
+
+    def follow():
+        if not tapes:
+            tapes.append(Recording(path))
+        assert tapes[0].growing
+        tapes[0].refresh()
+
+    assert while_it_changes_files(path, follow)
+    with contextlib.closing(tapes[0]) as tape:
+        tape.refresh()
+        assert tape.overview.mono_ns[-1] == 250 * S
+        assert not tape.growing
