@@ -11,7 +11,7 @@ from ebpftop import stream
 from ebpftop.model import Sample, Tick
 from ebpftop.recording.container import LEVEL, TICKS, Trailer, zstd
 from ebpftop.recording.overview import Meter, Summary
-from ebpftop.recording.pack import Known, Packer
+from ebpftop.recording.pack import Known, Packer, encoded
 
 if TYPE_CHECKING:
     from ebpftop.model import Record
@@ -72,7 +72,7 @@ class Chunker:
         info = None
         if isinstance(record, Sample):
             for process in self.known.missing(record):
-                self._lines.append((stream.encode(process).encode(), False))
+                self._lines.append((encoded(process), False))
             info = self.known.hello.probe(record.probe) if self.known.hello else None
         else:
             self.known.add(record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from array import array
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from ebpftop.model import Hello, Sample, Status, Tick
@@ -246,7 +247,7 @@ class Meter:
         if where is None or sample.dt_ns <= 0:
             return
         table, position, rate = where
-        total = sum(row[position] or 0 for row in sample.tables.get(table, ()))
+        total = sum(filter(None, map(itemgetter(position), sample.tables.get(table, ()))))
         self._loads[sample.probe] = total * NS_PER_S / sample.dt_ns if rate else total
 
     def _end(self, tick: Tick) -> None:

@@ -16,7 +16,7 @@ from ebpftop import stream
 from ebpftop.model import Hello, Process, Sample, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ebpftop.model import ProbeInfo, Record, Row, Table
 
@@ -96,7 +96,7 @@ class Packer:
     def lines(self, record: Record, info: ProbeInfo | None = None) -> list[bytes]:
         """The lines of a record, without their newlines; samples need the description of theirs."""
         if not isinstance(record, Sample) or info is None:
-            return [stream.encode(record).encode()]
+            return [encoded(record)]
         fresh: list[str] = []
         tables: dict[str, Any] = dict(record.tables)
         for table in info.tables:
@@ -122,17 +122,13 @@ class Packer:
                 columns[column.name] = {"since": _ages(values, sample.mono_ns)}
         return columns
 
-    def _numbers(self, stacks: Iterable[str | None], fresh: list[str]) -> list[int | None]:
-        numbers: list[int | None] = []
+    def _numbers(self, stacks: Sequence[str | None], fresh: list[str]) -> list[int | None]:
+        known = self._stacks
         for stack in stacks:
-            number = None
-            if stack is not None:
-                number = self._stacks.get(stack)
-                if number is None:
-                    number = self._stacks[stack] = len(self._stacks)
-                    fresh.append(stack)
-            numbers.append(number)
-        return numbers
+            if stack not in known and stack is not None:
+                known[stack] = len(known)
+                fresh.append(stack)
+        return list(map(known.get, stacks))  # type: ignore[arg-type]
 
     def _stacks_line(self, fresh: list[str]) -> bytes:
         known, first = self._frames, len(self._frames)
@@ -152,6 +148,13 @@ class Packer:
 def _ages(values: Iterable[int | None], now_ns: int) -> list[int | None]:
     """Ages from moments, and moments from ages."""
     return [None if value is None else now_ns - value for value in values]
+
+
+def encoded(record: Record) -> bytes:
+    """The line of a record as it lies in a stream, without its newline."""
+    if isinstance(record, (Sample, Hello)):
+        return stream.encode(record).encode()
+    return _line({"t": stream.TAGS[type(record)], **record.__dict__})
 
 
 def _line(fields: dict[str, Any]) -> bytes:
