@@ -2,10 +2,12 @@
 
     header   (chunk trailer)*   index
 
-Each chunk is a plain zstd frame of JSON lines, written block by block, one block a tick. A trailer
-tells the length, the ticks and the overview of the chunk before it; the index at the end repeats
-all trailers, so that a reader opens a day in one read. Header, trailers and index lie in skippable
-frames: `zstd -dc` passes over them. Whatever is missing is found again from what is there.
+Each chunk is a plain zstd frame of JSON lines; where a tick ends, a block ends. A trailer tells the
+length, the ticks and the overview of the chunk before it; the index at the end repeats all
+trailers, so that a reader opens a day in one read. Header, trailers and index lie in skippable
+frames: `zstd -dc` passes over them. These end with their own length, so that a file without an
+index is read backwards from trailer to trailer. Whatever is missing is found again from what is
+there.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ebpftop.model import Hello
 
@@ -36,7 +38,10 @@ FORMAT = "ebpftop recording"
 VERSION = 1
 TICKS = 60  # of a chunk
 LEVEL = 3
+WINDOW_LOG = 21  # of what is written: 2 MiB
+MAX_WINDOW_LOG = 23  # a reader gives no more memory to a frame, whatever its header asks for
 
+CHECKSUM = b',"crc":'  # in the line that ends a tick: of all of the chunk up to here
 CHUNK_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1: any zstd frame
 HEADER_MAGIC, TRAILER_MAGIC, INDEX_MAGIC = (
     struct.pack("<I", 0x184D2A50 + number) for number in (0, 1, 2)
@@ -46,11 +51,14 @@ SIGNATURE = b"ebpftop\0"
 # Of a skippable frame: magic, length of the rest; then ours: signature and checksum of the payload.
 HEAD = struct.Struct("<4sI8sI")
 HEAD_BYTES = HEAD.size
-# The last bytes of a file whose recorder came to its end: length of the index frame, and a mark.
+# And its last bytes: its length, and a mark.
 TAIL = struct.Struct("<Q8s")
-TAIL_MARK = b"ebpfidx\n"
+TAIL_MARK = b"ebpftop\n"
 ENTRY = struct.Struct("<QQI")  # in the index: offset and length of a chunk, length of its trailer
 MOST_PAYLOAD = 64 << 20
+MAX_BLOCK_BYTES = 128 << 10  # RFC 8878, 3.1.1.2.4
+HOP_BYTES = 1 << 15
+DECOMPRESSION: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
 
 
 @dataclass(frozen=True)
@@ -78,18 +86,29 @@ class Trailer:
     summary: Summary
 
 
+def decompressor() -> zstd.ZstdDecompressor:
+    """For a frame that may be damaged."""
+    return zstd.ZstdDecompressor(options=DECOMPRESSION)
+
+
 def skippable(magic: bytes, payload: bytes) -> bytes:
     """A skippable frame."""
-    size = len(payload) + HEAD_BYTES - 8
-    return HEAD.pack(magic, size, SIGNATURE, zlib.crc32(payload)) + payload
+    length = skippable_bytes(payload)
+    head = HEAD.pack(magic, length - 8, SIGNATURE, zlib.crc32(payload))
+    return head + payload + TAIL.pack(length, TAIL_MARK)
+
+
+def skippable_bytes(payload: bytes) -> int:
+    """Length of the skippable frame of a payload."""
+    return HEAD_BYTES + len(payload) + TAIL.size
 
 
 def payload_of(frame: bytes) -> bytes:
     """The payload of a skippable frame; raises ValueError where it is not as it was written."""
-    if len(frame) < HEAD_BYTES:
+    if len(frame) < HEAD_BYTES + TAIL.size:
         raise ValueError("a frame cut short")
     _, size, signature, checksum = HEAD.unpack_from(frame)
-    payload = frame[HEAD_BYTES : 8 + size]
+    payload = frame[HEAD_BYTES : 8 + size - TAIL.size]
     if signature != SIGNATURE or zlib.crc32(payload) != checksum:
         raise ValueError("a damaged frame")
     return payload
@@ -123,7 +142,7 @@ def decode_header(frame: bytes) -> Header:
         RecordingError: it is of a newer version.
     """
     fields = json.loads(payload_of(frame))
-    if fields.get("format") != FORMAT:
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise ValueError("not a header")
     if int(fields["version"]) > VERSION:
         raise RecordingError(
@@ -134,19 +153,20 @@ def decode_header(frame: bytes) -> Header:
 
 
 def encode_trailer(trailer: Trailer) -> bytes:
-    """The payload of a trailer's frame."""
+    """The payload of a trailer's frame: a line of JSON and the columns of its overview."""
     fields = {"id": trailer.id, "number": trailer.number, "bytes": trailer.bytes}
-    fields.update(trailer.summary.as_json())
-    return zstd.compress(json.dumps(fields, separators=(",", ":")).encode())
+    fields.update(trailer.summary.fields())
+    line = json.dumps(fields, separators=(",", ":")).encode()
+    return zstd.compress(line + b"\n" + trailer.summary.columns())
 
 
 def decode_trailer(payload: bytes) -> Trailer:
     """The trailer of a payload; raises ValueError for one that is none."""
     try:
-        fields: dict[str, Any] = json.loads(
-            zstd.ZstdDecompressor().decompress(payload, MOST_PAYLOAD)
-        )
-        summary = Summary.from_json(fields)
+        plain = decompressor().decompress(payload, MOST_PAYLOAD)
+        line, _, columns = plain.partition(b"\n")
+        fields: dict[str, Any] = json.loads(line)
+        summary = Summary.of(fields, columns)
         return Trailer(str(fields["id"]), int(fields["number"]), int(fields["bytes"]), summary)
     except (zstd.ZstdError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"a damaged trailer: {error}") from None
@@ -155,47 +175,73 @@ def decode_trailer(payload: bytes) -> Trailer:
 def encode_index(chunks: list[tuple[int, int, bytes]]) -> bytes:
     """The last frame of a file, from offset, length and trailer's payload of each chunk."""
     entries = b"".join(ENTRY.pack(offset, size, len(of)) for offset, size, of in chunks)
-    payload = struct.pack("<I", len(chunks)) + entries + b"".join(of for _, _, of in chunks)
-    length = HEAD_BYTES + len(payload) + TAIL.size
-    return skippable(INDEX_MAGIC, payload + TAIL.pack(length, TAIL_MARK))
+    head = struct.pack("<I", len(chunks))
+    return skippable(INDEX_MAGIC, head + entries + b"".join(of for _, _, of in chunks))
 
 
-def decode_index(frame: bytes) -> list[tuple[int, int, Trailer]]:
-    """Offset, length and trailer of each chunk; raises ValueError for a damaged index."""
+def decode_index(frame: bytes) -> Iterator[tuple[int, int, Trailer]]:
+    """Offset of each chunk and of what follows its trailer, and the trailer.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     payload = payload_of(frame)
     try:
         (number,) = struct.unpack_from("<I", payload)
-        at, chunks = 4 + number * ENTRY.size, []
-        for position in range(number):
-            offset, size, length = ENTRY.unpack_from(payload, 4 + position * ENTRY.size)
-            chunks.append((offset, size, decode_trailer(payload[at : at + length])))
+        at = 4 + number * ENTRY.size
+        for offset, size, length in ENTRY.iter_unpack(payload[4:at]):
+            of = payload[at : at + length]
+            yield offset, offset + size + skippable_bytes(of), decode_trailer(of)
             at += length
     except struct.error as error:
         raise ValueError(f"a damaged index: {error}") from None
-    return chunks
+
+
+def frame_head_bytes(head: bytes) -> int:
+    """Length of the header of a zstd frame, from its first five bytes."""
+    descriptor = head[4]  # RFC 8878, 3.1.1.1.1
+    single = descriptor >> 5 & 1
+    content = (single, 2, 4, 8)[descriptor >> 6]
+    return 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + content
+
+
+def has_checksum(head: bytes) -> bool:
+    """Whether four bytes come after the last block of a frame; from its first five bytes."""
+    return bool(head[4] >> 2 & 1)
+
+
+def block_bytes(head: bytes) -> tuple[int, bool]:
+    """Length of a block with its head of three bytes, and whether it is the last of its frame.
+
+    Raises:
+        ValueError: there is no such block.
+    """
+    value = int.from_bytes(head, "little")
+    kind, length = value >> 1 & 3, value >> 3
+    # An empty one that is not the last would be legal; zeros where a disk lost its data look alike.
+    if kind == 3 or length > MAX_BLOCK_BYTES or (not length and not value & 1):
+        raise ValueError("not a block")
+    return 3 + (1 if kind == 1 else length), bool(value & 1)
 
 
 def frame_end(read: Callable[[int, int], bytes], start: int, size: int) -> int | None:
-    """Where the zstd frame at `start` ends, by its block headers, without decompressing it.
+    """Where the zstd frame at `start` ends, by the heads of its blocks, without decompressing it.
 
     Returns None where the file ends before the frame does, or where this is no frame.
     """
-    head = read(start, 18)
-    if len(head) < 6 or head[:4] != CHUNK_MAGIC:
+    window, window_at = read(start, HOP_BYTES), start
+    if len(window) < 5 or window[:4] != CHUNK_MAGIC:
         return None
-    descriptor = head[4]
-    single = descriptor >> 5 & 1
-    at = start + 5 + (1 - single)
-    at += (0, 1, 2, 4)[descriptor & 3]
-    content = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
-    at += content
+    at, checksum_bytes = start + frame_head_bytes(window), 4 * has_checksum(window)
     while at + 3 <= size:
-        block = int.from_bytes(read(at, 3), "little")
-        kind, length = block >> 1 & 3, block >> 3
-        if kind == 3:
+        if at + 3 > window_at + len(window):
+            window, window_at = read(at, HOP_BYTES), at
+        try:
+            length, is_last = block_bytes(window[at - window_at : at - window_at + 3])
+        except ValueError:
             return None
-        at += 3 + (1 if kind == 1 else length)
-        if block & 1:
-            at += 4 * (descriptor >> 2 & 1)
+        at += length
+        if is_last:
+            at += checksum_bytes
             return at if at <= size else None
     return None

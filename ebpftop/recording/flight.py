@@ -43,6 +43,10 @@ class MemoryChunk:
         """Its bytes so far."""
         return iter(self._blocks)
 
+    def begins(self, line: bytes) -> bool:  # noqa: ARG002
+        """Whatever it begins with was written here."""
+        return True
+
     def append(self, block: bytes, ticks: int) -> None:
         """Add a block."""
         self._blocks.append(block)
@@ -130,9 +134,9 @@ class FlightRecorder(ChunkTape):
         last, trailer = self._chunker.finish()
         chunk = self._memory[-1]
         chunk.append(last, 0)
-        self.bytes += len(last)
         if trailer:
             chunk.trailer = encode_trailer(trailer)
+        self.bytes += len(last) + len(chunk.trailer)
         self._memory.append(MemoryChunk(self.overview.end))
         self._forget()
 
@@ -145,5 +149,5 @@ class FlightRecorder(ChunkTape):
             if needed and self.bytes <= self._max_bytes:
                 return
             self._memory.popleft()
-            self.bytes -= oldest.bytes
+            self.bytes -= oldest.bytes + len(oldest.trailer)
             self.overview.forget(oldest.ticks)

@@ -7,6 +7,7 @@ drawn before any chunk is read.
 from __future__ import annotations
 
 import bisect
+import sys
 from array import array
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ebpftop.model import Hello, Sample, Status, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, MutableSequence, Sequence
 
     from ebpftop.model import ProbeInfo, Record
 
@@ -27,6 +28,7 @@ GAP = 2.5
 # The two clocks drift apart by less than this between two ticks, unless one of them was set.
 CLOCK_NS = 2 * NS_PER_S
 LISTED = 100_000
+MAX_LOAD = 3e38  # of a 32-bit float
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,18 @@ class Mark:
 
 @dataclass
 class Summary:
-    """The overview of one chunk; ticks count from its start. Travels as JSON."""
+    """The overview of one chunk, or of one tick; ticks count from its start.
 
-    wall_ns: list[int] = field(default_factory=list)
-    mono_ns: list[int] = field(default_factory=list)
+    Attributes:
+        loads: by probe, one figure a tick; NaN where it had no sample.
+        lost: by probe, what it lost in which tick.
+        marks: tick, kind, probe and text of each.
+    """
+
+    wall_ns: MutableSequence[int] = field(default_factory=lambda: array("q"))
+    mono_ns: MutableSequence[int] = field(default_factory=lambda: array("q"))
     interval_ns: int = 0
-    loads: dict[str, list[float | None]] = field(default_factory=dict)
+    loads: dict[str, MutableSequence[float]] = field(default_factory=dict)
     lost: dict[str, dict[int, int]] = field(default_factory=dict)
     marks: list[tuple[int, MarkKind, str, str]] = field(default_factory=list)
 
@@ -62,52 +70,68 @@ class Summary:
 
     def join(self, other: Summary) -> None:
         """Add the ticks that follow."""
-        at, number = self.ticks, other.ticks
-        self.wall_ns += other.wall_ns
-        self.mono_ns += other.mono_ns
+        at = self.ticks
+        self.wall_ns.extend(other.wall_ns)
+        self.mono_ns.extend(other.mono_ns)
         self.interval_ns = other.interval_ns
-        for name in {**self.loads, **other.loads}:
-            values = self.loads.setdefault(name, [None] * at)
-            values += other.loads.get(name) or [None] * number
+        _join_loads(self.loads, at, other)
         for name, lost in other.lost.items():
             self.lost.setdefault(name, {}).update({at + tick: n for tick, n in lost.items()})
         self.marks += [(at + tick, kind, of, text) for tick, kind, of, text in other.marks]
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain fields; times are steps in microseconds from the first."""
+    def fields(self) -> dict[str, Any]:
+        """All but the columns, as JSON has it."""
         return {
-            "wall_ns": self.wall_ns[:1],
-            "wall_us": [(b - a) // 1000 for a, b in zip(self.wall_ns, self.wall_ns[1:])],
-            "mono_ns": self.mono_ns[:1],
-            "mono_us": [(b - a) // 1000 for a, b in zip(self.mono_ns, self.mono_ns[1:])],
+            "ticks": self.ticks,
             "interval_ns": self.interval_ns,
-            "loads": self.loads,
+            "loads": list(self.loads),
             "lost": self.lost,
             "marks": self.marks,
         }
 
+    def columns(self) -> bytes:
+        """The clocks as 64-bit integers and the loads as 32-bit floats, little-endian."""
+        columns: list[array[Any]] = [array("q", self.wall_ns), array("q", self.mono_ns)]
+        columns += [array("f", values) for values in self.loads.values()]
+        return b"".join(_swapped(column).tobytes() for column in columns)
+
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Summary:
-        """The summary of such fields; raises KeyError, TypeError or ValueError on others."""
-        wall = _times(fields["wall_ns"], fields["wall_us"])
-        mono = _times(fields["mono_ns"], fields["mono_us"])
-        loads = {str(name): list(values) for name, values in fields["loads"].items()}
+    def of(cls, fields: dict[str, Any], columns: bytes) -> Summary:
+        """The summary of such; raises KeyError, TypeError, ValueError or AttributeError."""
+        ticks, names, at = int(fields["ticks"]), [str(name) for name in fields["loads"]], 0
+        if len(columns) != ticks * (16 + 4 * len(names)):
+            raise ValueError("a summary whose parts differ in length")
+        taken: list[array[Any]] = []
+        for code in ("q", "q", *("f" * len(names))):
+            column = array(code)
+            length = ticks * column.itemsize
+            column.frombytes(columns[at : at + length])
+            taken.append(_swapped(column))
+            at += length
+        wall_ns, mono_ns, *loads = taken
         lost = {
             str(name): {int(tick): int(number) for tick, number in of.items()}
             for name, of in fields["lost"].items()
         }
         marks = [(int(t), kind, str(probe), str(text)) for t, kind, probe, text in fields["marks"]]
-        made = cls(wall, mono, int(fields["interval_ns"]), loads, lost, marks)
-        if len(mono) != len(wall) or any(len(of) != len(wall) for of in loads.values()):
-            raise ValueError("a summary whose parts differ in length")
-        return made
+        interval_ns = int(fields["interval_ns"])
+        return cls(wall_ns, mono_ns, interval_ns, dict(zip(names, loads)), lost, marks)
 
 
-def _times(first: list[int], steps_us: list[int]) -> list[int]:
-    times = [int(value) for value in first]
-    for step in steps_us:
-        times.append(times[-1] + int(step) * 1000)
-    return times
+def _swapped(column: array[Any]) -> array[Any]:
+    """The same in the other order of bytes, where this machine's is not the file's."""
+    if sys.byteorder == "big":
+        column = column[:]
+        column.byteswap()
+    return column
+
+
+def _join_loads(loads: dict[str, MutableSequence[float]], at: int, fresh: Summary) -> None:
+    """Add loads to those of `at` ticks before; either may know probes that the other does not."""
+    for name in fresh.loads.keys() - loads.keys():
+        loads[name] = array("f", [NAN]) * at
+    for name, values in loads.items():
+        values.extend(fresh.loads.get(name) or array("f", [NAN]) * fresh.ticks)
 
 
 class Overview:
@@ -125,7 +149,7 @@ class Overview:
         self.first = 0
         self.wall_ns: array[int] = array("q")
         self.mono_ns: array[int] = array("q")
-        self.loads: dict[str, array[float]] = {}
+        self.loads: dict[str, MutableSequence[float]] = {}
         self.lost: dict[str, dict[int, int]] = {}
         self.marks: list[Mark] = []
 
@@ -169,15 +193,10 @@ class Overview:
 
     def append(self, summary: Summary) -> None:
         """Add the ticks of a chunk, or of one tick."""
-        at, number = self.end, len(self)
+        at, before = self.end, len(self)
         self.wall_ns.extend(summary.wall_ns)
         self.mono_ns.extend(summary.mono_ns)
-        for name in summary.loads:
-            if name not in self.loads:
-                self.loads[name] = array("d", [NAN]) * number
-        for name, values in self.loads.items():
-            fresh = summary.loads.get(name) or [None] * summary.ticks
-            values.extend(NAN if value is None else value for value in fresh)
+        _join_loads(self.loads, before, summary)
         for name, lost in summary.lost.items():
             self.lost.setdefault(name, {}).update({at + t: n for t, n in lost.items()})
         if len(self.marks) < LISTED:
@@ -247,8 +266,13 @@ class Meter:
         if where is None or sample.dt_ns <= 0:
             return
         table, position, rate = where
-        total = sum(filter(None, map(itemgetter(position), sample.tables.get(table, ()))))
-        self._loads[sample.probe] = total * NS_PER_S / sample.dt_ns if rate else total
+        try:
+            total = sum(filter(None, map(itemgetter(position), sample.tables.get(table, ()))))
+            load = float(f"{total * NS_PER_S / sample.dt_ns if rate else total:.4g}")
+        except (IndexError, TypeError, ValueError, OverflowError):
+            return  # rows are not as they were described: there is no figure
+        if abs(load) < MAX_LOAD:
+            self._loads[sample.probe] = load
 
     def _end(self, tick: Tick) -> None:
         made, at = self.summary, self.summary.ticks
@@ -256,10 +280,9 @@ class Meter:
         made.mono_ns.append(tick.mono_ns)
         made.interval_ns = tick.interval_ns
         for name in self._loads:
-            made.loads.setdefault(name, [None] * at)
+            made.loads.setdefault(name, array("f", [NAN]) * at)
         for name, values in made.loads.items():
-            load = self._loads.get(name)
-            values.append(None if load is None else float(f"{load:.4g}"))
+            values.append(self._loads.get(name, NAN))
         for name, number in self._lost.items():
             if number:
                 made.lost.setdefault(name, {})[at] = number

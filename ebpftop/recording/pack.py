@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 PROCESSES = 32_768
 SAMPLE = b'{"t":"sample"'
+STACK_TYPES = {str, type(None)}
+AGE_TYPES = {int, type(None)}
+REPEATED = b',"repeated":true}'
+SAID = 100_000
 
 
 class Known:
@@ -49,6 +53,9 @@ class Known:
         elif isinstance(record, Status):
             self._statuses[record.probe] = record
         elif isinstance(record, Hello):
+            if self.hello and self.hello.boot_id != record.boot_id:
+                self._processes.clear()  # the pids are of another life
+                self._statuses.clear()
             self.hello = record
             self._pids = {
                 probe.name: {table.name: _pid_positions(table) for table in probe.tables}
@@ -73,7 +80,11 @@ class Known:
         for name, positions in self._pids.get(sample.probe, {}).items():
             rows = sample.tables.get(name, ())
             for position in positions:
-                for pid in {row[position] for row in rows}.difference(self._said):
+                try:
+                    pids = {row[position] for row in rows}.difference(self._said)
+                except (IndexError, TypeError):
+                    continue  # rows are not as they were described
+                for pid in pids:
                     process = self._processes.pop(pid, None)
                     if process is not None:
                         self._processes[pid] = process  # at the end: the unused are forgotten first
@@ -84,6 +95,11 @@ class Known:
 
 def _pid_positions(table: Table) -> list[int]:
     return [i for i, column in enumerate(table.columns) if column.role == "pid"]
+
+
+def again(process: Process) -> bytes:
+    """The line of an identity that was said before."""
+    return encoded(process)[:-1] + REPEATED
 
 
 class Packer:
@@ -111,16 +127,16 @@ class Packer:
         Stacks are numbers. Ages are the moments since which, for those do not change.
         """
         rows = sample.tables[table.name]
-        if not rows or len(rows[0]) != len(table.columns):
+        if not table.columns or {*map(len, rows)} != {len(table.columns)}:
             return rows
         columns: dict[str, Any] = {}
         for column, values in zip(table.columns, zip(*rows)):
             columns[column.name] = values
-            if column.kind == "stack":
+            if column.kind == "stack" and {*map(type, values)} <= STACK_TYPES:
                 columns[column.name] = {"stacks": self._numbers(values, fresh)}
-            elif column.gauge and column.kind == "ns":
+            elif column.gauge and column.kind == "ns" and {*map(type, values)} <= AGE_TYPES:
                 columns[column.name] = {"since": _ages(values, sample.mono_ns)}
-        return columns
+        return columns if len(columns) == len(table.columns) else rows
 
     def _numbers(self, stacks: Sequence[str | None], fresh: list[str]) -> list[int | None]:
         known = self._stacks
@@ -165,10 +181,25 @@ def _line(fields: dict[str, Any]) -> bytes:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
+class Stacks(dict[int | None, str | None]):
+    """The stacks of a chunk by their number; made when they are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__({None: None})
+        self.frames: list[str] = []
+        self.lists: list[list[int]] = []
+
+    def __missing__(self, number: int) -> str:
+        frames = self.frames
+        made = self[number] = ";".join([frames[frame] for frame in self.lists[number]])
+        return made
+
+
 class Unpacker:
     """Lines of chunks to records; a `chunk` line begins anew.
 
-    Reading from chunk to chunk, what a chunk repeats is passed over.
+    Reading from chunk to chunk, what a chunk repeats is passed over: what comes out is what was
+    written, each record once.
 
     Attributes:
         number: of the chunk that is being read.
@@ -176,10 +207,10 @@ class Unpacker:
 
     def __init__(self) -> None:
         self.number = -1
-        self._frames: list[str] = []
-        self._stacks: list[str] = []
+        self._stacks = Stacks()
         self._repeated = 0
         self._knows = False
+        self._said: set[int] = set()
 
     def record(self, line: bytes | str) -> Record | None:
         """The record of a line; None for a line that is none, or that repeats what is known.
@@ -202,29 +233,42 @@ class Unpacker:
             self._knows = True
             if tag == "sample":
                 self._unpack(fields)
+            elif tag == "process" and self._is_known(fields):
+                return None
             return stream.build(fields)
         return None
 
     def forget(self) -> None:
         """What comes next does not follow what was read: what it repeats is news."""
         self._knows = False
+        self._said.clear()
+
+    def _is_known(self, fields: dict[str, Any]) -> bool:
+        """Whether an identity is a repetition; it is known from now on."""
+        pid = fields.get("pid")
+        if not isinstance(pid, int):
+            return False
+        if pid in self._said:
+            return "repeated" in fields
+        if len(self._said) < SAID:
+            self._said.add(pid)
+        return False
 
     def _begin(self, fields: dict[str, Any]) -> None:
-        self._frames, self._stacks = [], []
+        self._stacks = Stacks()
         try:
             self.number, self._repeated = int(fields["number"]), int(fields["repeated"])
         except (KeyError, TypeError, ValueError) as error:
             raise stream.StreamError(f"damaged chunk: {error}") from None
 
     def _learn(self, fields: dict[str, Any]) -> None:
+        known = self._stacks
         try:
-            if [fields["first"], fields["first_frame"]] != [len(self._stacks), len(self._frames)]:
+            if [fields["first"], fields["first_frame"]] != [len(known.lists), len(known.frames)]:
                 raise stream.StreamError("stacks are missing before this line")
-            self._frames += fields["frames"]
-            frames = self._frames
-            for stack in fields["stacks"]:
-                self._stacks.append(";".join([frames[number] for number in stack]))
-        except (KeyError, TypeError, IndexError) as error:
+            known.frames += fields["frames"]
+            known.lists += fields["stacks"]
+        except (KeyError, TypeError) as error:
             raise stream.StreamError(f"damaged stacks: {error!r}") from None
 
     def _unpack(self, fields: dict[str, Any]) -> None:
@@ -249,4 +293,4 @@ class Unpacker:
         if "since" in values:
             return _ages(values["since"], now_ns)
         stacks = self._stacks
-        return [None if number is None else stacks[number] for number in values["stacks"]]
+        return [stacks[number] for number in values["stacks"]]

@@ -9,37 +9,28 @@ from __future__ import annotations
 import bisect
 import contextlib
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ebpftop.model import Hello
-from ebpftop.recording.chunker import TickReader
-from ebpftop.recording.overview import Overview
+from ebpftop.recording.overview import Mark, Overview
 from ebpftop.recording.pack import SAMPLE, Unpacker
-from ebpftop.recording.segment import Segment, segments_of
+from ebpftop.recording.segment import BROKEN_CHUNK, FileChunk, Segment, segments_of
 from ebpftop.recording.tape import RecordingError
+from ebpftop.recording.ticks import TICK, is_tick, ticks_of
+from ebpftop.recording.writer import is_being_written
+from ebpftop.stream import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator
 
     from ebpftop.model import Record
+    from ebpftop.recording.ticks import Chunk
 
-TRIES = 100  # to find a set of files as it is, while a recorder goes from one to the next
+__all__ = ["ticks_of"]
+
 PROBE_AT = len(SAMPLE) + len(b',"probe":"')
-
-
-class Chunk(Protocol):
-    """A run of ticks that can be read alone.
-
-    Attributes:
-        first: number of its first tick.
-        ticks: how many it should hold.
-    """
-
-    first: int
-    ticks: int
-
-    def pieces(self) -> Iterator[bytes]:
-        """Its bytes, in order."""
+LOOKS = 5
+LOSS = "what was recorded before this cannot be read"
 
 
 class ChunkTape:
@@ -52,7 +43,7 @@ class ChunkTape:
         self.overview = Overview()
 
     @property
-    def chunks(self) -> Sequence[Chunk]:
+    def chunks(self) -> Iterable[Chunk]:
         """The chunks, in the order of their ticks."""
         raise NotImplementedError
 
@@ -64,32 +55,21 @@ class ChunkTape:
         chunks = list(self.chunks)  # a flight recorder forgets the oldest meanwhile
         at = bisect.bisect_right([chunk.first for chunk in chunks], first) - 1
         expected = -1
-        for position in range(max(0, at), len(chunks)):
-            chunk = chunks[position]
+        for chunk in chunks[max(0, at) :]:
             if chunk.first > last:
                 return
             if chunk.first != expected:
                 unpacker.forget()
-            expected = chunk.first
+            expected, end = chunk.first, chunk.first + chunk.ticks
             for lines in ticks_of(chunk):
-                if expected > last and _is_tick(lines):
-                    return
+                if is_tick(lines) and expected >= min(end, last + 1):
+                    break
                 wanted = None if expected == last else probes
-                yield from _decoded(lines, unpacker, expected >= first, wanted)
-                expected += _is_tick(lines)
-
-
-def ticks_of(chunk: Chunk) -> Iterator[list[bytes]]:
-    """The lines of each tick of a chunk that is as it was written."""
-    reader = TickReader()
-    for piece in chunk.pieces():
-        yield from reader.feed(piece)
-        if reader.ended or reader.damaged:
-            return
-
-
-def _is_tick(lines: list[bytes]) -> bool:
-    return lines[-1].startswith(b'{"t":"tick"')
+                try:
+                    yield from _decoded(lines, unpacker, expected >= first, wanted)
+                except StreamError:
+                    break  # whoever wrote this did so in a way that is not ours
+                expected += is_tick(lines)
 
 
 def _decoded(
@@ -99,7 +79,7 @@ def _decoded(
         if line.startswith(SAMPLE):
             if not wanted or (probes is not None and _probe(line) not in probes):
                 continue
-        elif line.startswith(b'{"t":"tick"') and not wanted:
+        elif line.startswith(TICK) and not wanted:
             continue
         record = unpacker.record(line)
         if record is not None:
@@ -107,7 +87,7 @@ def _decoded(
 
 
 def _probe(line: bytes) -> str:
-    return line[PROBE_AT : line.index(b'"', PROBE_AT)].decode()
+    return line[PROBE_AT:].partition(b'"')[0].decode()
 
 
 class Recording(ChunkTape):
@@ -119,17 +99,17 @@ class Recording(ChunkTape):
     """
 
     def __init__(self, path: str) -> None:
-        """Open it and find its ticks.
+        """Open it and find its ticks; there may be none.
 
         Raises:
-            RecordingError: it is no recording, or there is nothing in it.
+            RecordingError: it is no recording.
         """
         super().__init__()
         self.path = path
         self.segments: list[Segment] = []
-        self._chunks: list[Chunk] = []
+        self._chunks: list[FileChunk] = []
         try:
-            self._open_all()
+            self._open_fresh()
         except BaseException:
             self.close()
             raise
@@ -137,21 +117,23 @@ class Recording(ChunkTape):
 
     @property
     def growing(self) -> bool:  # type: ignore[override]
-        """Whether a recorder is still at it."""
-        return self.segments[-1].growing or self._has_newer()
+        """Whether a recorder is still at it, or has left something that was not looked at yet."""
+        return self.segments[-1].growing or is_being_written(self.path)
 
     @property
-    def chunks(self) -> Sequence[Chunk]:
+    def chunks(self) -> list[FileChunk]:
         """The chunks of all files."""
         return self._chunks
 
     def refresh(self) -> int:
-        """Look for ticks that were added since, also in a file that took the place of this one."""
+        """Look for ticks that were added since, also in files that took the place of this one."""
         before = self.overview.end
         self._take(self.segments[-1])
-        if self._has_newer():
-            self._take(self.segments[-1])
-            self._open_fresh()
+        if _inode(self.path) not in (0, self.segments[-1].inode):
+            self._take(self.segments[-1])  # what was added until then
+            with contextlib.suppress(RecordingError):  # the next file is there, but empty
+                self._open_fresh()
+            self._forget_deleted()
         if self.hello is None:
             self._learn_hello()
         return self.overview.end - before
@@ -161,49 +143,61 @@ class Recording(ChunkTape):
         for segment in self.segments:
             segment.close()
 
-    def _open_all(self) -> None:
-        """Open the files that were there at one moment: a recorder may be going on to the next."""
-        for tries_left in reversed(range(TRIES)):
-            inodes = _inodes(self.path)
-            error = self._open(inodes)
-            if not tries_left or _inodes(self.path) == inodes:
-                break
-            self.close()
-            self.segments.clear()
-        if error:
-            raise error
-        for segment in self.segments:
-            self._take(segment)
-
-    def _open(self, names: Iterable[str]) -> RecordingError | None:
-        try:
-            for name in names:
-                self.segments.append(Segment(name))
-        except RecordingError as error:
-            return error
-        return None
-
-    def _has_newer(self) -> bool:
-        """Whether the recorder has begun another file."""
-        try:
-            return os.stat(self.path).st_ino != self.segments[-1].inode
-        except OSError:
-            return False
-
     def _open_fresh(self) -> None:
-        """Open the files that the recorder has begun since."""
-        known = {segment.inode for segment in self.segments}
-        names = [name for name, inode in _inodes(self.path).items() if inode not in known]
-        at = len(self.segments)
-        self._open(names)  # what is there no more is passed over
-        for segment in self.segments[at:]:
-            self._take(segment)
+        """Open the files that came after the last one that is open.
+
+        Raises:
+            RecordingError: no file is open even then.
+        """
+        opened: dict[int, Segment] = {}
+        order: list[int] = []
+        refused = RecordingError(f"{self.path} is being moved; try again")
+        # Names move while they are read: the last look has to find nothing new.
+        for _ in range(LOOKS):
+            names = self._newer_names()
+            order, before = list(names), len(opened)
+            for name in (name for inode, name in names.items() if inode not in opened):
+                try:
+                    segment = Segment(name)
+                except RecordingError as error:  # noqa: PERF203
+                    refused = error
+                else:
+                    opened.setdefault(segment.inode, segment)
+            if len(opened) == before:
+                break
+        for inode in filter(opened.__contains__, order):
+            self.segments.append(opened[inode])
+            self._take(opened[inode])
+        for segment in opened.values():
+            if segment not in self.segments:  # its name is gone already
+                segment.close()
+        if not self.segments:
+            raise refused
+
+    def _newer_names(self) -> dict[int, str]:
+        """The names of files that came after those that are open, oldest first; by inode."""
+        names = {_inode(name): name for name in segments_of(self.path)}
+        known = [segment.inode for segment in self.segments]
+        inodes = list(names)
+        after = inodes.index(known[-1]) + 1 if known and known[-1] in names else 0
+        return {inode: names[inode] for inode in inodes[after:] if inode not in known}
+
+    def _forget_deleted(self) -> None:
+        """Let go of old files that their recorder has deleted, and so of the space they take."""
+        while len(self.segments) > 1 and self.segments[0].deleted():
+            gone = self.segments.pop(0)
+            gone.close()
+            kept = [chunk for chunk in self._chunks if chunk.segment is not gone]
+            self.overview.forget(sum(c.ticks for c in self._chunks) - sum(c.ticks for c in kept))
+            self._chunks = kept
 
     def _take(self, segment: Segment) -> None:
         for chunk, summary in segment.look():
             if not summary.ticks:
                 continue
             if chunk.ticks == 0:
+                if self._chunks and _is_loss(self._chunks[-1], chunk):
+                    self.overview.marks.append(Mark(self.overview.end, "damaged", "", LOSS))
                 chunk.first = self.overview.end
                 self._chunks.append(chunk)
             chunk.ticks += summary.ticks
@@ -211,21 +205,23 @@ class Recording(ChunkTape):
 
     def _learn_hello(self) -> None:
         for chunk in reversed(self._chunks):
-            unpacker = Unpacker()
             for lines in ticks_of(chunk):
-                for record in _decoded(lines, unpacker, False, ()):
+                for record in _decoded(lines, Unpacker(), False, ()):
                     if isinstance(record, Hello):
                         self.hello = record
                         return
                 break
 
 
-def _inodes(path: str) -> dict[str, int]:
-    """The files of a set that hold something; PATH where none does."""
-    found: dict[str, int] = {}
-    for name in segments_of(path):
-        with contextlib.suppress(OSError):  # deleted meanwhile
-            status = os.stat(name)
-            if status.st_size:
-                found[name] = status.st_ino
-    return found or {path: 0}
+def _inode(path: str) -> int:
+    """Which file has that name; 0 for none, or for one that cannot be asked."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+def _is_loss(before: FileChunk, chunk: FileChunk) -> bool:
+    """Whether there were ticks between two chunks."""
+    broken = (d.offset == before.end for d in before.segment.damages if d.what == BROKEN_CHUNK)
+    return chunk.number > before.number + 1 or any(broken)

@@ -1,45 +1,48 @@
 """One file of a recording: where its chunks are.
 
-A file that was closed in good order has an index at its end. Of any other, the frames are followed
-from the first; where that leads nowhere, the next frame that can be read is searched for.
+A file that was closed in good order has an index at its end. Of one whose recorder was killed, or
+is still at it, the trailers are followed from the last to the first. Of any other, the frames are
+followed from the first; where that leads nowhere, the next frame that is ours is searched for.
 """
 
 from __future__ import annotations
 
 import glob
-import json
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ebpftop import stream
 from ebpftop.recording import container
-from ebpftop.recording.chunker import TickReader, summary_of
-from ebpftop.recording.tape import RecordingError
-from ebpftop.recording.writer import is_held
+from ebpftop.recording.frames import MAGIC, MAX_FRAME_BYTES, Frames
+from ebpftop.recording.ticks import TickReader, is_tick, opening_of, summary_of, ticks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ebpftop.recording.overview import Summary
 
-PIECE_BYTES = 1 << 18
-SEARCH_BYTES = 1 << 20
+    Found = tuple["FileChunk", Summary]
+
+PIECE_BYTES = 1 << 17
+BROKEN_CHUNK = "a damaged chunk"
 
 
 @dataclass(eq=False)
 class FileChunk:
-    """A chunk in a file; see `reader.Chunk`.
+    """A chunk in a file; see `ticks.Chunk`.
 
     Attributes:
         offset: where it begins.
-        end: where it ends at the latest.
+        end: where it ends, as far as it can be read.
+        recording: the id of the recording that it is of.
         number: as its recorder counted.
     """
 
     segment: Segment
     offset: int
     end: int
+    recording: str = ""
     number: int = -1
     first: int = 0
     ticks: int = 0
@@ -54,6 +57,13 @@ class FileChunk:
             yield piece
             at += len(piece)
 
+    def begins(self, line: bytes) -> bool:
+        """Whether this is the line that it should begin with."""
+        try:
+            return opening_of(line) == (self.recording, self.number)
+        except ValueError:
+            return False
+
 
 @dataclass
 class Damage:
@@ -66,303 +76,247 @@ class Damage:
 
 @dataclass
 class Tail:
-    """A chunk that has not come to its end: what has been read of it."""
+    """A chunk of which the end has not been found: what has been read of it."""
 
     chunk: FileChunk
     at: int
+    searched: int
     reader: TickReader = field(default_factory=TickReader)
 
 
-class Segment:
-    """A file of a recording.
+class Segment(Frames):
+    """A file of a recording; see `Frames`.
 
     Attributes:
-        path: its name when it was opened.
         size: its length when it was last looked at.
-        header: who recorded it; None where that is damaged.
-        inode: which file it is, whatever its name.
         indexed: whether it was closed in good order.
         damages: what could not be read, as far as it was noticed.
     """
 
     def __init__(self, path: str) -> None:
-        """Open it.
-
-        Raises:
-            RecordingError: it cannot be opened, or is no recording.
-        """
-        self.path = path
+        """Open it; raises RecordingError as `Frames` does."""
+        super().__init__(path)
         self.size = 0
         self.indexed = False
         self.damages: list[Damage] = []
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise RecordingError(f"{path}: {error.strerror}") from None
-        self.inode = os.fstat(self._fd).st_ino
         self._at = 0
         self._tail: Tail | None = None
-        self._numbers: set[int] = set()
         self._id = ""
-        try:
-            self.header = self._read_header()
-        except RecordingError:
-            self.close()
-            raise
-        if self.header:
-            self._id = self.header.id
+        self._chunks: dict[int, FileChunk] = {}
 
     @property
     def growing(self) -> bool:
-        """Whether a recorder still writes it, or has not begun another yet."""
-        return is_held(self._fd)
+        """Whether a recorder holds it, or has left something that was not looked at yet."""
+        return self.is_held() or os.fstat(self._fd).st_size != self.size
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file; fewer, or none, where it ends or cannot be read."""
-        try:
-            return os.pread(self._fd, length, offset)
-        except OSError:
-            return b""
+    @property
+    def unfinished(self) -> Damage | None:
+        """What stands at the end of a file whose recorder was killed, or writes it just now.
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+        It is no damage: a tick, or a description of ticks, that has not come to its end.
+        """
+        offset = self._tail.chunk.offset + self._tail.reader.good if self._tail else self._at
+        return Damage(offset, self.size - offset, "not finished") if offset < self.size else None
 
-    def look(self) -> Iterator[tuple[FileChunk, Summary]]:
+    def look(self) -> Iterator[Found]:
         """Chunks, or more ticks of the last one, that were not there before."""
         before, self.size = self.size, os.fstat(self._fd).st_size
         if self.size == before:
             return
-        if not self._at and not before:
-            indexed = self._read_index()
-            if indexed is not None:
-                self.indexed = True
-                yield from indexed
-                return
-        if self._tail:
-            yield from self._follow(self._tail)
-        while self._tail is None and self._at < self.size:
-            found = self._next()
+        if not before:
+            found = self._read_index()
             if found is None:
-                return
-            yield from found
+                found = [*self._read_trailers(), *self._scan()]
+            yield from self._chosen(found)
+            return
+        if self._tail and self.size < self._tail.at:
+            self._follow_anew(self._tail)
+        for chunk, summary in self._scan():
+            if self._id == chunk.recording and (
+                self._chunks.setdefault(chunk.number, chunk) is chunk
+            ):
+                yield chunk, summary
 
-    # The file in good order
+    # The file in good order, or cut off
 
-    def _read_header(self) -> container.Header | None:
-        head = self.read(0, container.HEAD_BYTES)
-        if not head:
-            raise RecordingError(f"{self.path} is empty: nothing was recorded, or not yet")
-        if not head.startswith(container.HEADER_MAGIC):
-            if not self._looks_like_one():
-                raise RecordingError(
-                    f"{self.path} is not a recording of ebpftop{_guess(head, self.path)}"
-                )
+    def _read_index(self) -> list[Found] | None:
+        """All chunks, if an index describes this file from the first byte to the last."""
+        start, frame = self.frame_before(self.size)
+        if not frame.startswith(container.INDEX_MAGIC):
             return None
-        length = int.from_bytes(head[4:8], "little")
-        frame = self.read(0, min(length + 8, SEARCH_BYTES))
+        found: list[Found] = []
+        at = self._header_end()
         try:
-            return container.decode_header(frame)
-        except RecordingError as error:
-            raise RecordingError(f"{self.path} was {error}") from None
-        except (ValueError, KeyError, TypeError):
-            if not self._looks_like_one():
-                raise RecordingError(f"{self.path} is not a recording of ebpftop") from None
-            return None
-
-    def _looks_like_one(self) -> bool:
-        """Whether there is anything of ours in a file without a header."""
-        at, size = 0, os.fstat(self._fd).st_size
-        while at < size:
-            data = self.read(at, SEARCH_BYTES)
-            if not data:
-                return False
-            if container.SIGNATURE in data or self._chunk_id(data):
-                return True
-            at += max(1, len(data) - len(container.SIGNATURE)) if at + len(data) < size else size
-        return False
-
-    def _chunk_id(self, data: bytes) -> str:
-        at = data.find(container.CHUNK_MAGIC)
-        return str(self._first_line(data[at:]).get("id", "")) if at >= 0 else ""
-
-    def _read_index(self) -> list[tuple[FileChunk, Summary]] | None:
-        tail = self.read(self.size - container.TAIL.size, container.TAIL.size)
-        if len(tail) < container.TAIL.size:
-            return None
-        length, mark = container.TAIL.unpack(tail)
-        if mark != container.TAIL_MARK or not 0 < length <= self.size:
-            return None
-        start = self.size - length
-        try:
-            entries = container.decode_index(self.read(start, length))
+            for offset, end, trailer in container.decode_index(frame):
+                if offset != at or self.read(offset, 4) != container.CHUNK_MAGIC:
+                    return None
+                found.append(self._described(offset, trailer))
+                at = end
         except ValueError:
             return None
-        found: list[tuple[FileChunk, Summary]] = []
-        for offset, size, trailer in entries:
-            if (self._id and trailer.id != self._id) or offset + size > start:
-                return None
-            if self.read(offset, 4) != container.CHUNK_MAGIC:
-                return None
-            chunk = FileChunk(self, offset, offset + size, trailer.number)
-            found.append((chunk, trailer.summary))
+        if at != start:
+            return None
+        self.indexed = True
         self._at = self.size
         return found
 
-    # Any other file
+    def _read_trailers(self) -> list[Found]:
+        """The chunks up to the last trailer, if they follow each other without a gap."""
+        found: list[Found] = []
+        at = end = self.last_trailer(self.size)
+        while at > self._header_end():
+            start, frame = self.frame_before(at)
+            try:
+                trailer = container.decode_trailer(container.payload_of(frame))
+            except ValueError:
+                return []
+            at = start - trailer.bytes
+            if not 0 <= at < start or self.read(at, 4) != container.CHUNK_MAGIC:
+                return []
+            found.append(self._described(at, trailer))
+        if at != self._header_end():
+            return []
+        self._at = end
+        return found[::-1]
 
-    def _next(self) -> Iterator[tuple[FileChunk, Summary]] | None:
-        """Deal with the frame at the current place; None where the file has to grow first."""
-        at = self._at
-        head = self.read(at, 8)
-        magic = head[:4]
+    def _described(self, offset: int, trailer: container.Trailer) -> Found:
+        end = offset + trailer.bytes
+        return FileChunk(self, offset, end, trailer.id, trailer.number), trailer.summary
+
+    def _header_end(self) -> int:
+        """Where the header ends; -1 where there is none that can be believed."""
+        return 8 + int.from_bytes(self.read(4, 4), "little") if self.header else -1
+
+    # What lies between
+
+    def _chosen(self, found: list[Found]) -> Iterator[Found]:
+        """Of all that was found what is of this recording, and of repetitions the best."""
+        ticks: Counter[str] = Counter()
+        if self.header:
+            ticks[self.header.id] = 1
+        for chunk, summary in found:
+            ticks[chunk.recording] += summary.ticks
+        self._id = max(ticks, key=lambda of: ticks[of], default="")
+        if self.header and self.header.id != self._id:
+            self.header = None
+        copies: dict[int, list[FileChunk]] = {}
+        for chunk in dict.fromkeys(chunk for chunk, _ in found):
+            if chunk.recording == self._id:
+                copies.setdefault(chunk.number, []).append(chunk)
+            else:
+                self._note(chunk.offset, chunk.end, "of another recording")
+        for number, candidates in copies.items():
+            best = max(candidates, key=_readable) if len(candidates) > 1 else candidates[0]
+            self._chunks[number] = best
+            for chunk in candidates:
+                if chunk is not best:
+                    self._note(chunk.offset, chunk.end, "a repetition")
+        for chunk, summary in found:
+            if self._chunks.get(chunk.number) is chunk:
+                yield chunk, summary
+
+    def _scan(self) -> Iterator[Found]:
+        """Chunks from the current place on, and the ticks of the last one as they come."""
+        if self._tail:
+            yield from self._follow(self._tail)
+        while self._tail is None and self._at < self.size:
+            before = self._at
+            yield from self._next()
+            if self._at == before:
+                return  # the file has to grow first
+
+    def _next(self) -> Iterator[Found]:
+        """Deal with the frame at the current place."""
+        at, head = self._at, self.read(self._at, 8)
         if len(head) < 8:
-            return None
-        if magic in container.SKIPPABLE:
-            end = at + 8 + int.from_bytes(head[4:], "little")
-            if end <= self.size and self._is_boundary(end):
-                self._at = end
-                self.indexed = self.indexed or (magic == container.INDEX_MAGIC and end == self.size)
-                return iter(())
-            if end > self.size and self._search(at + 4) is None:
-                return None
-        elif magic == container.CHUNK_MAGIC:
-            end_of_frame = container.frame_end(self.read, at, self.size)
-            if end_of_frame is not None and self._is_boundary(end_of_frame):
-                return self._whole(at, end_of_frame)
-            after = self._search(at + 4)
-            if after is None:
-                self._tail = Tail(FileChunk(self, at, self.size), at)
-                return self._follow(self._tail)
-            return self._part(at, after)
-        after = self._search(at + 1)
-        end = self.size if after is None else after
-        self._note(at, end, "unreadable")
-        self._at = end
-        return iter(())
+            return
+        if head[:4] == container.CHUNK_MAGIC:
+            yield from self._chunk(at)
+        elif head[:4] not in container.SKIPPABLE or not self._pass(at, head):
+            after = self.search(at + 4)
+            self._at = self.size if after is None else after
+            self._note(at, self._at, "unreadable")
 
-    def _is_boundary(self, at: int) -> bool:
-        return at == self.size or self.read(at, 4) in (*container.SKIPPABLE, container.CHUNK_MAGIC)
-
-    def _whole(self, start: int, end: int) -> Iterator[tuple[FileChunk, Summary]]:
-        """A chunk that is there from its beginning to its end."""
-        self._at = end
-        trailer = self._trailer(end, end - start)
-        if trailer is None:
-            yield from self._part(start, end)
-        elif self._is_new(trailer.id, trailer.number):
-            yield FileChunk(self, start, end, trailer.number), trailer.summary
-
-    def _trailer(self, at: int, chunk_bytes: int) -> container.Trailer | None:
-        head = self.read(at, 8)
-        if head[:4] != container.TRAILER_MAGIC:
-            return None
-        length = int.from_bytes(head[4:], "little") + 8
-        if length > self.size - at:
-            return None
+    def _pass(self, at: int, head: bytes) -> bool:
+        """Go on behind a skippable frame; False where it is none that can be passed over."""
+        end = at + 8 + int.from_bytes(head[4:], "little")
+        if end > self.size:  # it has to grow first, unless something comes after it
+            return end - at <= MAX_FRAME_BYTES and self.search(at + 4) is None
         try:
-            trailer = container.decode_trailer(container.payload_of(self.read(at, length)))
+            container.payload_of(self.frame(at))
         except ValueError:
-            return None
-        return trailer if trailer.bytes == chunk_bytes else None
-
-    def _part(self, start: int, end: int) -> Iterator[tuple[FileChunk, Summary]]:
-        """What can be read of a chunk that lies somewhere before `end`."""
+            if not self._is_frame(end):
+                return False
+            self._note(at, end, "a description of what is there")
         self._at = end
-        chunk, reader, at = FileChunk(self, start, end), TickReader(), start
-        first = True
-        for piece in chunk.pieces():
-            for lines in reader.feed(piece):
-                if first and not self._take_first(chunk, lines[0]):
-                    self._note(start, end, "of another recording, or a repetition")
-                    return
-                first = False
-                yield chunk, summary_of(lines[-1])
-            at += len(piece)
-            if reader.ended or reader.damaged:
-                break
-        if not reader.ended:
-            self._note(start, end, "a damaged chunk" if chunk.ticks else "a lost chunk")
+        self.indexed |= head[:4] == container.INDEX_MAGIC and end == self.size
+        return True
 
-    def _follow(self, tail: Tail) -> Iterator[tuple[FileChunk, Summary]]:
-        """More ticks of the chunk that is being written."""
+    def _chunk(self, at: int) -> Iterator[Found]:
+        """The chunk at the current place: as its trailer describes it, or as it can be read."""
+        end = container.frame_end(self.read, at, self.size)
+        trailer = None if end is None else self.trailer(end)
+        if end is not None and trailer and trailer.bytes == end - at:
+            self._at = end
+            yield self._described(at, trailer)
+            return
+        self._tail = Tail(FileChunk(self, at, at), at, at + 4)
+        yield from self._follow(self._tail)
+
+    def _is_frame(self, at: int) -> bool:
+        """Whether a frame begins there, or the file ends."""
+        return at == self.size or MAGIC.match(self.read(at, 4)) is not None
+
+    def _follow(self, tail: Tail) -> Iterator[Found]:
+        """More ticks of a chunk that cannot be believed to have come to its end."""
         chunk, reader = tail.chunk, tail.reader
-        chunk.end = self.size
-        while tail.at < self.size and not reader.damaged:
+        while tail.at < self.size and not (reader.ended or reader.damaged):
             piece = self.read(tail.at, min(PIECE_BYTES, self.size - tail.at))
             if not piece:
                 return
             tail.at += len(piece)
             for lines in reader.feed(piece):
-                if chunk.number < 0 and not self._take_first(chunk, lines[0]):
+                try:
+                    if chunk.number < 0:
+                        chunk.recording, chunk.number = opening_of(lines[0])
+                    summary = summary_of(lines)
+                except ValueError:
                     reader.damaged = True
                     break
-                yield chunk, summary_of(lines[-1])
-            if reader.ended:
-                self._at = chunk.end = tail.at - reader.unused
-                self._tail = None
-                return
-        if reader.damaged:
+                chunk.end = chunk.offset + reader.good
+                yield chunk, summary
+        if reader.ended:
+            self._at = chunk.end = chunk.offset + reader.good
             self._tail = None
-            after = self._search(chunk.offset + 4)
-            self._at = chunk.end = self.size if after is None else after
-            self._note(chunk.offset, chunk.end, "a damaged chunk")
+            return
+        after = self.search(tail.searched)
+        tail.searched = max(tail.searched, self.size - container.HEAD_BYTES)
+        if reader.damaged or after is not None:
+            self._tail = None
+            self._at = self.size if after is None else after
+            what = BROKEN_CHUNK if chunk.number >= 0 else "a lost chunk"
+            self._note(chunk.offset + reader.good, self._at, what)
 
-    def _search(self, start: int) -> int | None:
-        """Where the next frame of ours begins."""
-        at = start
-        while at < self.size:
-            data = self.read(at, SEARCH_BYTES)
-            if not data:
-                return None
-            position = min((p for p in map(data.find, _MAGICS) if p >= 0), default=-1)
-            if position < 0:
-                at += max(1, len(data) - 3)
-            elif self._is_ours(at + position):
-                return at + position
-            else:
-                at += position + 1
-        return None
-
-    def _is_ours(self, at: int) -> bool:
-        head = self.read(at, PIECE_BYTES)
-        if head[:4] == container.CHUNK_MAGIC:
-            return bool(self._first_line(head))
-        return head[8:16] == container.SIGNATURE
-
-    def _first_line(self, data: bytes) -> dict[str, object]:
-        """The fields of the line that a chunk begins with; none for what is no chunk."""
-        try:
-            plain = container.zstd.ZstdDecompressor().decompress(data, 4096)
-            fields = json.loads(plain.partition(b"\n")[0])
-        except (container.zstd.ZstdError, ValueError):
-            return {}
-        return fields if isinstance(fields, dict) and fields.get("t") == "chunk" else {}
-
-    def _take_first(self, chunk: FileChunk, line: bytes) -> bool:
-        """Learn from a chunk's first line what it is; False for one that does not belong here."""
-        try:
-            fields = stream.fields_of(line)
-            number, of = int(fields["number"]), str(fields["id"])
-        except (stream.StreamError, KeyError, TypeError, ValueError):
-            return False
-        chunk.number = number
-        return self._is_new(of, number)
-
-    def _is_new(self, recording: str, number: int) -> bool:
-        self._id = self._id or recording
-        if recording != self._id or number in self._numbers:
-            return False
-        self._numbers.add(number)
-        return True
+    def _follow_anew(self, tail: Tail) -> None:
+        """The recorder took back what it could not write: what was read of that is forgotten."""
+        fresh = Tail(tail.chunk, tail.chunk.offset, tail.chunk.offset + 4)
+        while fresh.at < min(tail.chunk.end, self.size):
+            piece = self.read(fresh.at, min(PIECE_BYTES, tail.chunk.end - fresh.at))
+            if not piece:
+                break
+            fresh.at += len(piece)
+            for _ in fresh.reader.feed(piece):
+                pass
+        self._tail = fresh
 
     def _note(self, start: int, end: int, what: str) -> None:
         self.damages.append(Damage(start, end - start, what))
+        self.damages.sort(key=lambda damage: damage.offset)
 
 
-_MAGICS = (*container.SKIPPABLE, container.CHUNK_MAGIC)
+def _readable(chunk: FileChunk) -> int:
+    """How many ticks of a chunk are as they were written."""
+    return sum(map(is_tick, ticks_of(chunk)))
 
 
 def segments_of(path: str) -> list[str]:
@@ -373,13 +327,7 @@ def segments_of(path: str) -> list[str]:
     numbered = [
         (int(number), name)
         for name in glob.glob(glob.escape(path) + ".*")
-        if (number := name[len(path) + 1 :]).isdigit()
+        if (number := name[len(path) + 1 :]).isdecimal() and number.isascii()
     ]
     names = [name for _, name in sorted(numbered)]
     return names if names and not os.path.lexists(path) else [*names, path]
-
-
-def _guess(head: bytes, path: str) -> str:
-    if head.startswith(b'{"t":'):
-        return f"; it is a stream: `ebpftop view - < {path}` shows it"
-    return ""

@@ -34,7 +34,7 @@ def incident() -> Overview:
         if 411 <= tick < 425:
             lost[tick] = r.randrange(1, 50)
             load *= 3
-        loads.append(None if 372 <= tick < 395 else 0.0 if 180 <= tick < 198 else load)
+        loads.append(math.nan if 372 <= tick < 395 else 0.0 if 180 <= tick < 198 else load)
     summary.mono_ns = list(summary.wall_ns)
     summary.loads["biotop"], summary.lost["biotop"] = loads, lost
     summary.marks = [

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from ebpftop import stream
-from ebpftop.recording.chunker import Chunker, TickReader
+from ebpftop.recording.chunker import Chunker
+from ebpftop.recording.ticks import TickReader
 from ebpftop.sources.base import SourceError
 from ebpftop.sources.pipe import PipeSource
 from tests.ui import scenes
