@@ -8,7 +8,16 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.model import Sample, Tick
-from ebpftop.recording.container import CHECKSUM, LEVEL, TICKS, WINDOW_LOG, Trailer, zstd
+from ebpftop.recording.container import (
+    CHECKSUM,
+    LEVEL,
+    TICKS,
+    TOLD_BYTES,
+    WINDOW_LOG,
+    Trailer,
+    head_of,
+    zstd,
+)
 from ebpftop.recording.overview import Meter, Summary
 from ebpftop.recording.pack import Known, Packer, again
 
@@ -87,7 +96,8 @@ class Chunker:
         block = self._block({"t": "end"}) if self._lines else b""
         last = block + self._compressor.flush(self._compressor.FLUSH_FRAME)
         self._bytes += len(last) - len(block)
-        trailer = Trailer(self.recording, self.number, self._bytes, self._summary)
+        head = head_of(self._head + last[len(block) :])
+        trailer = Trailer(self.recording, self.number, self._bytes, head, self._summary)
         self.number += 1
         self._packer = None
         return last, trailer
@@ -99,6 +109,7 @@ class Chunker:
         self._compressor = zstd.ZstdCompressor(options=self._options)
         self._summary = Summary()
         self.ticks = self._bytes = self._plain_bytes = self._crc = 0
+        self._head = b""
         said = [line for record in self.known.begin() for line in packer.lines(record)]
         first = {"t": "chunk", "id": self.recording, "number": self.number, "repeated": len(said)}
         opening = json.dumps(first, separators=COMPACT).encode()
@@ -151,5 +162,7 @@ class Chunker:
         self._lines.clear()
         self._plain_bytes += len(text) + len(closing)
         block = self._compressor.compress(text + closing, self._compressor.FLUSH_BLOCK)
+        if len(self._head) < TOLD_BYTES:
+            self._head += block
         self._bytes += len(block)
         return block

@@ -55,6 +55,7 @@ HEAD_BYTES = HEAD.size
 TAIL = struct.Struct("<Q8s")
 TAIL_MARK = b"ebpftop\n"
 ENTRY = struct.Struct("<QQI")  # in the index: offset and length of a chunk, length of its trailer
+TOLD_BYTES = 64  # of a chunk, that its trailer tells of
 MOST_PAYLOAD = 64 << 20
 MAX_BLOCK_BYTES = 128 << 10  # RFC 8878, 3.1.1.2.4
 HOP_BYTES = 1 << 15
@@ -78,11 +79,16 @@ class Header:
 
 @dataclass(frozen=True)
 class Trailer:
-    """What is known of a chunk without reading it; `bytes` is the length of its zstd frame."""
+    """What is known of a chunk without reading it.
+
+    `bytes` is the length of its zstd frame, `head` the checksum of how that begins: what lies where
+    the chunk should be is asked for it, before it is taken for the chunk.
+    """
 
     id: str
     number: int
     bytes: int
+    head: int
     summary: Summary
 
 
@@ -109,8 +115,11 @@ def payload_of(frame: bytes) -> bytes:
         raise ValueError("a frame cut short")
     _, size, signature, checksum = HEAD.unpack_from(frame)
     payload = frame[HEAD_BYTES : 8 + size - TAIL.size]
+    tail = frame[8 + size - TAIL.size : 8 + size]
     if signature != SIGNATURE or zlib.crc32(payload) != checksum:
         raise ValueError("a damaged frame")
+    if tail != TAIL.pack(8 + size, TAIL_MARK):
+        raise ValueError("a frame cut short")
     return payload
 
 
@@ -152,9 +161,14 @@ def decode_header(frame: bytes) -> Header:
     return Header(**{k: v for k, v in fields.items() if k in Header.__dataclass_fields__})
 
 
+def head_of(data: bytes) -> int:
+    """The checksum of how a chunk begins."""
+    return zlib.crc32(data[:TOLD_BYTES])
+
+
 def encode_trailer(trailer: Trailer) -> bytes:
     """The payload of a trailer's frame: a line of JSON and the columns of its overview."""
-    fields = {"id": trailer.id, "number": trailer.number, "bytes": trailer.bytes}
+    fields = {name: getattr(trailer, name) for name in ("id", "number", "bytes", "head")}
     fields.update(trailer.summary.fields())
     line = json.dumps(fields, separators=(",", ":")).encode()
     return zstd.compress(line + b"\n" + trailer.summary.columns())
@@ -166,8 +180,8 @@ def decode_trailer(payload: bytes) -> Trailer:
         plain = decompressor().decompress(payload, MOST_PAYLOAD)
         line, _, columns = plain.partition(b"\n")
         fields: dict[str, Any] = json.loads(line)
-        summary = Summary.of(fields, columns)
-        return Trailer(str(fields["id"]), int(fields["number"]), int(fields["bytes"]), summary)
+        number, size, head = (int(fields[name]) for name in ("number", "bytes", "head"))
+        return Trailer(str(fields["id"]), number, size, head, Summary.of(fields, columns))
     except (zstd.ZstdError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"a damaged trailer: {error}") from None
 

@@ -47,6 +47,10 @@ class MemoryChunk:
         """Whatever it begins with was written here."""
         return True
 
+    def move(self) -> bool:
+        """There is only this one."""
+        return False
+
     def append(self, block: bytes, ticks: int) -> None:
         """Add a block."""
         self._blocks.append(block)

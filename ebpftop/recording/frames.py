@@ -98,6 +98,11 @@ class Frames:
         except ValueError:
             return None
 
+    def is_of(self, trailer: container.Trailer, at: int) -> bool:
+        """Whether the chunk that begins there is that of a trailer, as far as its head tells."""
+        head = self.read(at, min(container.TOLD_BYTES, trailer.bytes))
+        return head.startswith(container.CHUNK_MAGIC) and container.head_of(head) == trailer.head
+
     def last_trailer(self, size: int) -> int:
         """Where the last trailer ends in a file of that size; 0 where none is in reach."""
         at = size
@@ -125,16 +130,20 @@ class Frames:
             at += SEARCH_BYTES
         return None
 
+    def opening(self, at: int) -> tuple[str, int]:
+        """Recording and number of the chunk that begins there; empty and -1 where none does."""
+        try:
+            data = self.read(at, 2 * container.MAX_BLOCK_BYTES)
+            plain = container.decompressor().decompress(data, OPENING_BYTES)
+            return opening_of(plain.partition(b"\n")[0])
+        except (container.zstd.ZstdError, ValueError):
+            return "", -1
+
     def _is_ours(self, at: int) -> bool:
         head = self.read(at, container.HEAD_BYTES)
-        if head[:4] != container.CHUNK_MAGIC:
-            return head[8:16] == container.SIGNATURE
-        data = self.read(at, 2 * container.MAX_BLOCK_BYTES)
-        try:
-            plain = container.decompressor().decompress(data, OPENING_BYTES)
-            return bool(opening_of(plain.partition(b"\n")[0]))
-        except (container.zstd.ZstdError, ValueError):
-            return False
+        if head[:4] == container.CHUNK_MAGIC:
+            return bool(self.opening(at)[0])
+        return head[8:16] == container.SIGNATURE
 
     def _read_header(self) -> container.Header | None:
         try:

@@ -128,8 +128,9 @@ def _swapped(column: array[Any]) -> array[Any]:
 
 def _join_loads(loads: dict[str, MutableSequence[float]], at: int, fresh: Summary) -> None:
     """Add loads to those of `at` ticks before; either may know probes that the other does not."""
-    for name in fresh.loads.keys() - loads.keys():
-        loads[name] = array("f", [NAN]) * at
+    for name in fresh.loads:
+        if name not in loads:
+            loads[name] = array("f", [NAN]) * at
     for name, values in loads.items():
         values.extend(fresh.loads.get(name) or array("f", [NAN]) * fresh.ticks)
 

@@ -8,6 +8,7 @@ them; stacks and the names of their frames are numbered anew. `zstd -dc FILE | j
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -81,10 +82,10 @@ class Known:
             rows = sample.tables.get(name, ())
             for position in positions:
                 try:
-                    pids = {row[position] for row in rows}.difference(self._said)
+                    pids = dict.fromkeys(map(itemgetter(position), rows))
                 except (IndexError, TypeError):
                     continue  # rows are not as they were described
-                for pid in pids:
+                for pid in [pid for pid in pids if pid not in self._said]:
                     process = self._processes.pop(pid, None)
                     if process is not None:
                         self._processes[pid] = process  # at the end: the unused are forgotten first
@@ -257,9 +258,12 @@ class Unpacker:
     def _begin(self, fields: dict[str, Any]) -> None:
         self._stacks = Stacks()
         try:
-            self.number, self._repeated = int(fields["number"]), int(fields["repeated"])
+            before, self.number = self.number, int(fields["number"])
+            self._repeated = int(fields["repeated"])
         except (KeyError, TypeError, ValueError) as error:
             raise stream.StreamError(f"damaged chunk: {error}") from None
+        if self.number != before + 1:
+            self.forget()
 
     def _learn(self, fields: dict[str, Any]) -> None:
         known = self._stacks

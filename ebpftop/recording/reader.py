@@ -16,7 +16,7 @@ from ebpftop.recording.overview import Mark, Overview
 from ebpftop.recording.pack import SAMPLE, Unpacker
 from ebpftop.recording.segment import BROKEN_CHUNK, FileChunk, Segment, segments_of
 from ebpftop.recording.tape import RecordingError
-from ebpftop.recording.ticks import TICK, is_tick, ticks_of
+from ebpftop.recording.ticks import TICK, TickReader, is_tick, ticks_of
 from ebpftop.recording.writer import is_being_written
 from ebpftop.stream import StreamError
 
@@ -61,7 +61,8 @@ class ChunkTape:
             if chunk.first != expected:
                 unpacker.forget()
             expected, end = chunk.first, chunk.first + chunk.ticks
-            for lines in ticks_of(chunk):
+            reader = TickReader()
+            for lines in ticks_of(chunk, reader):
                 if is_tick(lines) and expected >= min(end, last + 1):
                     break
                 wanted = None if expected == last else probes
@@ -70,6 +71,8 @@ class ChunkTape:
                 except StreamError:
                     break  # whoever wrote this did so in a way that is not ours
                 expected += is_tick(lines)
+            if not reader.ended:
+                unpacker.forget()
 
 
 def _decoded(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from ebpftop.recording import container
 from ebpftop.recording.frames import MAGIC, MAX_FRAME_BYTES, Frames
-from ebpftop.recording.ticks import TickReader, is_tick, opening_of, summary_of, ticks_of
+from ebpftop.recording.ticks import TickReader, is_tick, opening_of, summary_of, ticks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ebpftop.recording.overview import Summary
 
@@ -64,6 +64,10 @@ class FileChunk:
         except ValueError:
             return False
 
+    def move(self) -> bool:
+        """It is damaged: go where the file has more of it, if it has."""
+        return self.segment.move(self)
+
 
 @dataclass
 class Damage:
@@ -103,6 +107,7 @@ class Segment(Frames):
         self._tail: Tail | None = None
         self._id = ""
         self._chunks: dict[int, FileChunk] = {}
+        self._places: dict[tuple[str, int], list[int]] | None = None
 
     @property
     def growing(self) -> bool:
@@ -148,7 +153,7 @@ class Segment(Frames):
         at = self._header_end()
         try:
             for offset, end, trailer in container.decode_index(frame):
-                if offset != at or self.read(offset, 4) != container.CHUNK_MAGIC:
+                if offset != at or not self.is_of(trailer, at):
                     return None
                 found.append(self._described(offset, trailer))
                 at = end
@@ -171,7 +176,7 @@ class Segment(Frames):
             except ValueError:
                 return []
             at = start - trailer.bytes
-            if not 0 <= at < start or self.read(at, 4) != container.CHUNK_MAGIC:
+            if not 0 <= at < start or not self.is_of(trailer, at):
                 return []
             found.append(self._described(at, trailer))
         if at != self._header_end():
@@ -191,29 +196,33 @@ class Segment(Frames):
 
     def _chosen(self, found: list[Found]) -> Iterator[Found]:
         """Of all that was found what is of this recording, and of repetitions the best."""
-        ticks: Counter[str] = Counter()
-        if self.header:
-            ticks[self.header.id] = 1
-        for chunk, summary in found:
-            ticks[chunk.recording] += summary.ticks
-        self._id = max(ticks, key=lambda of: ticks[of], default="")
+        copies: dict[tuple[str, int], list[FileChunk]] = {}
+        for chunk in dict.fromkeys(chunk for chunk, _ in found):
+            copies.setdefault((chunk.recording, chunk.number), []).append(chunk)
+        best = {key: max(of, key=_readable) if len(of) > 1 else of[0] for key, of in copies.items()}
+        self._id = self._most({recording for recording, _ in best}, best.values())
         if self.header and self.header.id != self._id:
             self.header = None
-        copies: dict[int, list[FileChunk]] = {}
-        for chunk in dict.fromkeys(chunk for chunk, _ in found):
-            if chunk.recording == self._id:
-                copies.setdefault(chunk.number, []).append(chunk)
-            else:
-                self._note(chunk.offset, chunk.end, "of another recording")
-        for number, candidates in copies.items():
-            best = max(candidates, key=_readable) if len(candidates) > 1 else candidates[0]
-            self._chunks[number] = best
+        for key, candidates in copies.items():
             for chunk in candidates:
-                if chunk is not best:
+                if key[0] != self._id:
+                    self._note(chunk.offset, chunk.end, "of another recording")
+                elif chunk is not best[key]:
                     self._note(chunk.offset, chunk.end, "a repetition")
+        self._chunks = {number: chunk for (of, number), chunk in best.items() if of == self._id}
         for chunk, summary in found:
             if self._chunks.get(chunk.number) is chunk:
                 yield chunk, summary
+
+    def _most(self, ids: set[str], chunks: Iterable[FileChunk]) -> str:
+        """The recording of which there is most; that of the header where nothing speaks against."""
+        own = self.header.id if self.header else ""
+        if len(ids) <= 1:
+            return min(ids, default=own)
+        ticks: Counter[str] = Counter()
+        for chunk in chunks:
+            ticks[chunk.recording] += _readable(chunk)
+        return max(sorted(ids), key=lambda of: (ticks[of], of == own))
 
     def _scan(self) -> Iterator[Found]:
         """Chunks from the current place on, and the ticks of the last one as they come."""
@@ -233,7 +242,7 @@ class Segment(Frames):
         if head[:4] == container.CHUNK_MAGIC:
             yield from self._chunk(at)
         elif head[:4] not in container.SKIPPABLE or not self._pass(at, head):
-            after = self.search(at + 4)
+            after = self.search(at + 1)
             self._at = self.size if after is None else after
             self._note(at, self._at, "unreadable")
 
@@ -241,7 +250,7 @@ class Segment(Frames):
         """Go on behind a skippable frame; False where it is none that can be passed over."""
         end = at + 8 + int.from_bytes(head[4:], "little")
         if end > self.size:  # it has to grow first, unless something comes after it
-            return end - at <= MAX_FRAME_BYTES and self.search(at + 4) is None
+            return end - at <= MAX_FRAME_BYTES and self.search(at + 1) is None
         try:
             container.payload_of(self.frame(at))
         except ValueError:
@@ -256,11 +265,11 @@ class Segment(Frames):
         """The chunk at the current place: as its trailer describes it, or as it can be read."""
         end = container.frame_end(self.read, at, self.size)
         trailer = None if end is None else self.trailer(end)
-        if end is not None and trailer and trailer.bytes == end - at:
+        if end is not None and trailer and trailer.bytes == end - at and self.is_of(trailer, at):
             self._at = end
             yield self._described(at, trailer)
             return
-        self._tail = Tail(FileChunk(self, at, at), at, at + 4)
+        self._tail = Tail(FileChunk(self, at, at), at, at + 1)
         yield from self._follow(self._tail)
 
     def _is_frame(self, at: int) -> bool:
@@ -299,7 +308,7 @@ class Segment(Frames):
 
     def _follow_anew(self, tail: Tail) -> None:
         """The recorder took back what it could not write: what was read of that is forgotten."""
-        fresh = Tail(tail.chunk, tail.chunk.offset, tail.chunk.offset + 4)
+        fresh = Tail(tail.chunk, tail.chunk.offset, tail.chunk.offset + 1)
         while fresh.at < min(tail.chunk.end, self.size):
             piece = self.read(fresh.at, min(PIECE_BYTES, tail.chunk.end - fresh.at))
             if not piece:
@@ -309,6 +318,28 @@ class Segment(Frames):
                 pass
         self._tail = fresh
 
+    # A chunk that is not as an index or a trailer says
+
+    def move(self, chunk: FileChunk) -> bool:
+        """Let a chunk be read where the file has more of it; False where it has not."""
+        if self._places is None:
+            self._places = {}
+            for at in self._frames():
+                self._places.setdefault(self.opening(at), []).append(at)
+        best, most = chunk, _readable(chunk)
+        for at in self._places.get((chunk.recording, chunk.number), ()):
+            copy = FileChunk(self, at, self.size, chunk.recording, chunk.number)
+            if at != chunk.offset and _readable(copy) > most:
+                best, most = copy, _readable(copy)
+        chunk.offset, chunk.end = best.offset, best.end
+        return best is not chunk
+
+    def _frames(self) -> Iterator[int]:
+        at = self.search(0)
+        while at is not None:
+            yield at
+            at = self.search(at + 1)
+
     def _note(self, start: int, end: int, what: str) -> None:
         self.damages.append(Damage(start, end - start, what))
         self.damages.sort(key=lambda damage: damage.offset)
@@ -316,7 +347,7 @@ class Segment(Frames):
 
 def _readable(chunk: FileChunk) -> int:
     """How many ticks of a chunk are as they were written."""
-    return sum(map(is_tick, ticks_of(chunk)))
+    return sum(map(is_tick, ticks_in(chunk)))
 
 
 def segments_of(path: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from ebpftop import stream
@@ -43,6 +44,9 @@ class Chunk(Protocol):
 
     def begins(self, line: bytes) -> bool:
         """Whether this is the line that it should begin with."""
+
+    def move(self) -> bool:
+        """It is damaged: have the bytes of a copy instead; False where there is none."""
 
 
 class TickReader:
@@ -132,9 +136,24 @@ class TickReader:
         return bytes(text[:-1]).split(NEWLINE)
 
 
-def ticks_of(chunk: Chunk) -> Iterator[list[bytes]]:
-    """The lines of each tick of a chunk that is as it was written."""
-    reader, begun = TickReader(), False
+def ticks_of(chunk: Chunk, reader: TickReader | None = None) -> Iterator[list[bytes]]:
+    """The lines of each tick of a chunk that is as it was written; `reader` then knows the rest.
+
+    Where the chunk is damaged they are read from a copy of it, if there is one.
+    """
+    reader = reader or TickReader()
+    known = ticks = 0
+    for lines in ticks_in(chunk, reader):
+        yield lines
+        known += 1
+        ticks += is_tick(lines)
+    if ticks < chunk.ticks and not reader.ended and chunk.move():
+        yield from islice(ticks_in(chunk), known, None)
+
+
+def ticks_in(chunk: Chunk, reader: TickReader | None = None) -> Iterator[list[bytes]]:
+    """The same, of the bytes that the chunk consists of now."""
+    reader, begun = reader or TickReader(), False
     for piece in chunk.pieces():
         for lines in reader.feed(piece):
             if not begun and not chunk.begins(lines[0]):
