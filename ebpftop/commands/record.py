@@ -86,7 +86,7 @@ class FileSink:
         self._limits = options.max_size or 0, int((options.keep or 0) * 1e9)
         self._teller = teller
         self._writer: Writer | Rotation | None = None
-        self._save_next = False
+        self._failed: RecordingError | None = None
 
     def __str__(self) -> str:
         size = self._writer.bytes if self._writer else 0
@@ -96,14 +96,17 @@ class FileSink:
         """Write a record."""
         if self._writer is None:
             self._writer = self._begin(record)
+        if self._failed:
+            raise self._failed
         self._writer.add(record)
-        if self._save_next:
-            self._save_next = False
-            self._writer.end_chunk()
 
     def save(self) -> None:
-        """Have the disk hold all that was recorded, when the next record has come."""
-        self._save_next = True
+        """Have the disk hold all that was recorded; a refusal is said with the next record."""
+        try:
+            if self._writer:
+                self._writer.end_chunk()
+        except RecordingError as error:
+            self._failed = error
 
     def close(self) -> None:
         """Finish the file."""

@@ -437,7 +437,9 @@ def test_without_flight_it_ends_the_chunk(tmp_path):
     with running(tmp_path, "-o", path) as recorder:
         recorder.say(*story(3))
         until(lambda: seqs(path) == [1, 2, 3])
+        before = path.stat().st_size
         recorder.signal(signal.SIGUSR1)
+        until(lambda: path.stat().st_size > before)
         recorder.say(*round_of(4), *round_of(5))
         until(lambda: seqs(path) == [1, 2, 3, 4, 5])
         assert recorder.end(signal.SIGTERM)[0] == 0

@@ -360,6 +360,7 @@ def test_a_reader_keeps_up_from_file_to_file(path):
         assert list(tape.overview.mono_ns) == [seq * S for seq in kept]
         assert len(kept) < 200
         rotation.close()
+        tape.refresh()
         assert not tape.growing
 
 
