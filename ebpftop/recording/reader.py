@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ticks_of"]
 
 PROBE_AT = len(SAMPLE) + len(b',"probe":"')
-LOOKS = 5
+LOOKS = 100
 LOSS = "what was recorded before this cannot be read"
 
 
@@ -153,12 +153,10 @@ class Recording(ChunkTape):
             RecordingError: no file is open even then.
         """
         opened: dict[int, Segment] = {}
-        order: list[int] = []
-        refused = RecordingError(f"{self.path} is being moved; try again")
-        # Names move while they are read: the last look has to find nothing new.
+        refused = RecordingError(f"{self.path} is being moved about; try again")
+        # Names move while they are read: they have to be the same before and after.
         for _ in range(LOOKS):
             names = self._newer_names()
-            order, before = list(names), len(opened)
             for name in (name for inode, name in names.items() if inode not in opened):
                 try:
                     segment = Segment(name)
@@ -166,9 +164,9 @@ class Recording(ChunkTape):
                     refused = error
                 else:
                     opened.setdefault(segment.inode, segment)
-            if len(opened) == before:
+            if list(self._newer_names()) == list(names):
                 break
-        for inode in filter(opened.__contains__, order):
+        for inode in filter(opened.__contains__, names):
             self.segments.append(opened[inode])
             self._take(opened[inode])
         for segment in opened.values():
