@@ -121,7 +121,11 @@ class Recording(ChunkTape):
     @property
     def growing(self) -> bool:  # type: ignore[override]
         """Whether a recorder is still at it, or has left something that was not looked at yet."""
-        return self.segments[-1].growing or is_being_written(self.path)
+        if self.segments[-1].growing:
+            return True
+        # While a recorder moves on to its next file, PATH is missing, and the one before is held.
+        held = (name for _ in range(3) for name in (self.path, *segments_of(self.path)[-2:]))
+        return any(map(is_being_written, held))
 
     @property
     def chunks(self) -> list[FileChunk]:
