@@ -134,21 +134,23 @@ class Part:
     def _array(self, values: tuple[Any, ...], kind: Type) -> Any:
         wanted = self._type(kind)
         try:
-            return self._arrow.array(values, wanted)
+            # Arrow would cut a number off at its point without a word.
+            if kind != "int" or float not in set(map(type, values)):
+                return self._arrow.array(values, wanted)
         except (TypeError, ValueError, OverflowError, self._arrow.ArrowException):
-            fitting = [fit(value, kind) for value in values]
-            lost = sum(a is not None and b is None for a, b in zip(values, fitting))
-            self.misfits += lost
-            return self._arrow.array(fitting, wanted)
+            pass
+        fitting = [fit(value, kind) for value in values]
+        self.misfits += sum(a is not None and b is None for a, b in zip(values, fitting))
+        return self._arrow.array(fitting, wanted)
 
 
-def fit(value: Any, kind: Type) -> Any:
+def fit(value: Any, kind: Type) -> int | float | str | None:
     """A value as its column can hold it, None where it cannot."""
     if kind == "text":
         return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else None
-    if isinstance(value, float) and kind == "float":
-        return value
-    return value if isinstance(value, int) and value in INT64 else None
+    if type(value) is int and value in INT64:
+        return float(value) if kind == "float" else value
+    return value if type(value) is float and kind == "float" else None
 
 
 def export(
