@@ -135,6 +135,8 @@ def _export(options: argparse.Namespace) -> int:
             problem = export(options, choice, source, output)
     finally:
         source.close()
+    for note in source.notes:
+        print(f"ebpftop: {fmt.clean(note)}", file=sys.stderr)
     problem = source.problem or problem
     return fail(fmt.clean(problem)) if problem else 0
 
@@ -146,6 +148,7 @@ class _Source:
         hello: what the stream says of its probes.
         recorded: the probes with a pane that have samples, as far as that can be known.
         problem: what ended the stream before its time, in one line.
+        notes: what is to be said of the export, where it succeeds.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -154,6 +157,7 @@ class _Source:
         self.path = options.file
         self.span = options.first, options.last
         self.problem = ""
+        self.notes: list[str] = []
         self._tape: Tape | None = None
         # Samples of other probes need not even be read.
         self._probes = frozenset(options.probe) or None
@@ -214,7 +218,7 @@ class _Source:
                 unread -= isinstance(record, Tick)
                 yield record
         if unread:
-            _note(f"{unread} intervals could not be read: see `ebpftop repair`")
+            self.notes.append(f"{unread} intervals could not be read: see `ebpftop repair`")
 
 
 def _stream() -> Iterator[Record]:
@@ -273,8 +277,10 @@ def _tables(options: argparse.Namespace, choice: Choice, source: _Source, output
             options.partition,
         )
         if misfits:
-            _note(f"{misfits} values are of another type than their column, and were left out")
-    _tell_lost(tables.lost)
+            source.notes.append(
+                f"{misfits} values are of another type than their column, and were left out"
+            )
+    source.notes += _losses(tables.lost)
     missing = [probe for probe in choice.probes if probe not in tables.samples]
     return _nothing(missing, source) if missing else ""
 
@@ -296,7 +302,7 @@ def _stacks(options: argparse.Namespace, choice: Choice, source: _Source, output
     {"folded": folded, "speedscope": speedscope, "svg": svg}[options.format].export(
         stacks, output, options.output
     )
-    _tell_lost({probe: stacks.lost} if stacks.lost else {})
+    source.notes += _losses({probe: stacks.lost} if stacks.lost else {})
     return ""
 
 
@@ -306,11 +312,7 @@ def _nothing(probes: Sequence[str], source: _Source) -> str:
     return source.problem or f"no samples{of} in that time{there}"
 
 
-def _tell_lost(lost: dict[str, int]) -> None:
-    if lost:
-        counts = ", ".join(f"{probe} {number}" for probe, number in lost.items())
-        _note(f"lost while recording, and in no row: {counts}; the table `samples` says why")
-
-
-def _note(text: str) -> None:
-    print(f"ebpftop: {text}", file=sys.stderr)
+def _losses(lost: dict[str, int]) -> list[str]:
+    counts = ", ".join(f"{probe} {number}" for probe, number in lost.items())
+    said = f"lost while recording, and in no row: {counts}; the table `samples` says why"
+    return [said] if lost else []
