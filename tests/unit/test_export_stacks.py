@@ -273,7 +273,7 @@ def test_what_is_too_narrow_is_left_out_and_counted(tmp_path):
     """Of a second, sh's 750 ns in 8 frames are no tenth of a pixel, nor are 2 frames of db's."""
     text = written(svg, added(STORY), tmp_path)
     assert [name for _, name, *_ in frames(text)] == ["all", "db[2]", "main", "tiny"]
-    assert "10 frames narrower than 0.1 px left out" in text
+    assert "10 frames narrower than 0.1 px, left out" in text
 
 
 def test_it_says_what_it_is_of_and_what_was_lost(tmp_path):

@@ -31,7 +31,7 @@ THEME = "default-light.toml"
 SCRIPT = Path(__file__).with_name("flame.js")
 # In pixels. A cell of the layout is a tenth of one, and the least that is drawn.
 WIDTH, MARGIN, ROW, LETTER, PADDING = 1200, 10, 17, 7.2, 3
-TOP, BOTTOM = 64, 30
+TOP, BOTTOM = 74, 30
 CELLS = 10
 SHOWN_LETTERS = 3
 # How far a name's colour may be from that of its kind.
@@ -83,23 +83,24 @@ def _words(drawn: Layout, stacks: Stacks, height: int, whole: int) -> Iterator[s
     """What is written around the frames."""
     first, last = (when.utc(wall_ns)[:19] + "Z" for wall_ns in stacks.wall_ns)
     weight = " + ".join(name.removesuffix("_ns") for name in stacks.weight)
-    said = [
-        f"{_value(stacks, stacks.total)} {weight}",
-        f"{stacks.samples} samples that cover {fmt.ns(stacks.dt_ns)}",
-    ]
-    narrow = _frames(drawn.zoom) - sum(not box.merged for row in drawn.rows for box in row) + 1
-    if narrow:
-        said.append(f"{narrow} frames narrower than {1 / CELLS} px left out")
-    if stacks.sleepers:
-        said.append(f"{stacks.sleepers} threads that slept throughout left out")
-    if stacks.lost:
-        said.append(f"{stacks.lost} lost while recording")
+    measured = (
+        f"{_value(stacks, stacks.total)} {weight}"
+        f" · {stacks.samples} samples that cover {fmt.ns(stacks.dt_ns)}"
+    )
+    shown = sum(not box.merged for row in drawn.rows for box in row) - 1
+    missing = {
+        f"frames narrower than {1 / CELLS} px, left out": _frames(drawn.zoom) - shown,
+        "threads that slept throughout, left out": stacks.sleepers,
+        "lost while recording": stacks.lost,
+    }
+    lacking = " · ".join(f"{number} {what}" for what, number in missing.items() if number)
     title = f"{fmt.clean(stacks.host)} {fmt.clean(stacks.probe)}, {first} to {last}"
     yield f'<text class="title" x="{MARGIN}" y="24">{_safe(title)}</text>'
-    yield f'<text class="dim" x="{MARGIN}" y="46">{_safe(" · ".join(said))}</text>'
+    yield f'<text class="dim" x="{MARGIN}" y="44">{_safe(measured)}</text>'
+    yield f'<text class="dim" x="{MARGIN}" y="61">{_safe(lacking)}</text>'
     right = f'x="{whole - MARGIN}" text-anchor="end"'
     yield f'<text id="search" class="button dim" {right} y="24">search (/)</text>'
-    yield f'<text id="reset" class="button dim" {right} y="46" visibility="hidden">all (Esc)</text>'
+    yield f'<text id="reset" class="button dim" {right} y="44" visibility="hidden">all (Esc)</text>'
     yield f'<text id="said" x="{MARGIN}" y="{height - 10}"> </text>'
     yield f'<text id="matched" {right} y="{height - 10}"> </text>'
 
