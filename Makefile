@@ -45,6 +45,7 @@ snapshots: setup-dev
 
 screenshots: setup-dev
 	$(BIN)/python screenshots/make.py
+	$(BIN)/python screenshots/demo.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
