@@ -195,7 +195,10 @@ def _hello(fields: dict[str, Any]) -> Hello:
 
 def _sample(fields: dict[str, Any]) -> Sample:
     known = _known(Sample, fields)
-    known["tables"] = {name: list(map(tuple, rows)) for name, rows in known["tables"].items()}
+    tables = known["tables"]
+    if any(isinstance(rows, dict) for rows in tables.values()):
+        raise TypeError("tables by column, as recordings have them")
+    known["tables"] = {name: list(map(tuple, rows)) for name, rows in tables.items()}
     known["cost"] = Cost(**_known(Cost, known.get("cost") or {}))
     return Sample(**known)
 

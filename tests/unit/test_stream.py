@@ -119,3 +119,10 @@ def test_a_command_survives_the_line(command):
 def test_what_is_no_command_is_refused(line):
     with pytest.raises(stream.StreamError):
         stream.decode_command(line)
+
+
+def test_a_line_of_a_recording_is_not_taken_for_rows():
+    clocks = dict.fromkeys(("seq", "wall_ns", "mono_ns", "dt_ns"), 1)
+    line = json.dumps({"t": "sample", "probe": "p", **clocks, "tables": {"io": {"pid": [1]}}})
+    with pytest.raises(stream.StreamError, match="by column"):
+        stream.decode(line)
