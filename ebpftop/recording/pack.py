@@ -182,6 +182,19 @@ def _line(fields: dict[str, Any]) -> bytes:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
+def _fields(line: bytes | str) -> dict[str, Any]:
+    """The fields of a line; numbers beyond 64 bits, which nothing counts, lose digits.
+
+    Raises:
+        StreamError: the line is none.
+    """
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        fields = None
+    return fields if type(fields) is dict else stream.fields_of(line)
+
+
 class Stacks(dict[int | None, str | None]):
     """The stacks of a chunk by their number; made when they are asked for."""
 
@@ -219,7 +232,7 @@ class Unpacker:
         Raises:
             StreamError: the line is damaged, or one before it is missing.
         """
-        fields = stream.fields_of(line)
+        fields = _fields(line)
         tag = fields.get("t")
         if tag == "chunk":
             self._begin(fields)

@@ -1,8 +1,8 @@
 """A position on a tape, and the store as it was at that moment.
 
-Stepping on feeds the next records into the store, as the live stream would have done; any other
-move builds a store anew from the ticks before the moment. Nothing here knows a clock: who plays
-says how much time has passed.
+Stepping on feeds the next records into the store, as the live stream would have done. Any other
+move reads that one tick, so that it is shown at once; what views show of the time before is read
+when there is time (`deepen`). Nothing here knows a clock: who plays says how much time has passed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ebpftop.model import Tick
-from ebpftop.views.store import HOST, Store
+from ebpftop.views.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 NS_PER_S = 1_000_000_000
-# What a pane needs before a moment to be drawn: the flame looks back for 30 s.
-LOOK_BACK_S = 32.0
-LOOK_BACK_TICKS = 32
-MOST_TICKS = 400
-# What its charts and heat strips show beyond that, once there is time to read it.
+# What charts and heat strips show of the time before a moment; the flame looks back for 30 s.
 HISTORY_TICKS = 600
+FLAME_TICKS = 32
+# So far on, all ticks in between are taken in.
+NEAR_TICKS = 5
 # A gap in a recording is not waited for.
 LONGEST_WAIT_S = 2.0
 # An overview keeps times in microseconds, as steps.
@@ -54,7 +53,8 @@ class Player:
         self._watched = ""
         self._owed_s = 0.0
         self._ahead: Iterator[Record] | None = None
-        self._deep: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        self._built = 0
 
     @property
     def at_end(self) -> bool:
@@ -68,7 +68,7 @@ class Player:
         store.statuses = dict(store.statuses)
         self.position = overview.end - 1 if len(overview) else None
         self._moved()
-        self._deep = dict.fromkeys((probe.name for probe in store.probes()), 0)
+        self._since, self._built = {}, overview.first
 
     def seek(self, tick: int) -> None:
         """Go to a tick, or to the nearest that is there."""
@@ -76,20 +76,18 @@ class Player:
         if not len(overview):
             return
         tick = min(max(tick, overview.first), overview.end - 1)
-        if self.position is not None and tick == self.position + 1:
+        if self.position is None or not 0 < tick - self.position <= NEAR_TICKS:
+            self._build(tick)
+        while self.position is not None and self.position < tick:
             self._on()
-        else:
-            self._build(tick, self._back(tick))
 
     def step(self, ticks: int) -> None:
         """Go so many ticks on, or back."""
         self.seek((self.tape.overview.first if self.position is None else self.position) + ticks)
 
     def watch(self, probe: str) -> None:
-        """A pane is shown: have its history in the store."""
+        """The pane of a probe is shown: it is the one whose past is read."""
         self._watched = probe
-        if self.position is not None and probe not in self._deep:
-            self._build(self.position, self._back(self.position))
 
     def toggle(self) -> None:
         """Play, or stop; at the end, play from the start."""
@@ -123,54 +121,55 @@ class Player:
                 self.playing = False
         return self.position != before
 
-    def deepen(self) -> Iterator[None]:
-        """Read what charts show of the time before; gives way again and again until it is done."""
-        position, probe = self.position, self._watched
+    def deepen(self, ticks: int = HISTORY_TICKS) -> Iterator[None]:
+        """Read what views show of the time before; gives way again and again until it is done.
+
+        It is of no use where another moment was chosen meanwhile, but for later ones in a row.
+        """
+        position, probe, run = self.position, self._watched, self._built
         if position is None:
             return
-        first = max(self.tape.overview.first, position - HISTORY_TICKS + 1)
-        if self._deep.get(probe, position) <= first:
+        first = max(self._began(position), position - ticks + 1)
+        if self._since.get(probe, run) <= first:
             return
-        store = Store()
-        for record in self.tape.records(first, position, {probe, HOST}):
-            store.add(record)
+        past = Store()
+        for record in self.tape.records(first, position, {probe}):
+            past.add(record)
             if isinstance(record, Tick):
                 yield
-        if self.position == position and self._watched == probe:
-            self.store = store
-            self._deep = {probe: first}
-            self._ahead = None
+        if self._built == run and self.position is not None and self.position >= position:
+            self.store.look_back(past, probe)
+            self._since[probe] = first
 
     def _moved(self) -> None:
         self._ahead = None
         self._owed_s = 0.0
 
-    def _back(self, tick: int) -> int:
-        """The tick from which on a pane has to be read."""
+    def _began(self, tick: int) -> int:
+        """The first tick of the collector that spoke in this one."""
         overview = self.tape.overview
-        first, since = tick, overview.mono(tick) - LOOK_BACK_S * NS_PER_S
-        while first > overview.first and tick - first < MOST_TICKS:
-            if tick - first >= LOOK_BACK_TICKS and overview.mono(first) <= since:
-                break
-            if overview.mono(first - 1) > overview.mono(first):
-                break  # the machine was started again in between
-            first -= 1
-        return first
+        starts = [mark.tick for mark in overview.marks if mark.kind == "start"]
+        return max([overview.first, *(start for start in starts if start <= tick)])
 
-    def _build(self, tick: int, first: int) -> None:
-        store = Store()
-        for record in self.tape.records(first, tick, {self._watched, HOST}):
-            store.add(record)
-        self.store, self.position = store, tick
+    def _build(self, tick: int) -> None:
+        before, position, probe = self.store, self.position, self._watched
+        since = self._since.get(probe, self._built)
+        self.store = Store()
+        for record in self.tape.records(tick, tick):
+            self.store.add(record)
+        self.position, self._since, self._built = tick, {}, tick
         self._moved()
-        self._deep = {self._watched: first}
+        if position is not None and since <= tick <= position:
+            self.store.look_back(before, probe)
+            self._since[probe] = since
 
     def _on(self) -> None:
         """Take in the next tick."""
         assert self.position is not None
+        overview = self.tape.overview
+        self.position = max(self.position + 1, overview.first)
         if self._ahead is None:
-            self._ahead = self.tape.records(self.position + 1, self.tape.overview.end - 1)
-        self.position += 1
+            self._ahead = self.tape.records(self.position, overview.end - 1)
         for record in self._ahead:
             self.store.add(record)
             if isinstance(record, Tick):

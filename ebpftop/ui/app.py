@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 from textual import work
 from textual.app import App, SystemCommand
 
+from ebpftop.recording.tape import RecordingError
 from ebpftop.sources.base import SourceError
 from ebpftop.ui import themes
 from ebpftop.ui.commands import DashboardCommands
@@ -67,6 +70,8 @@ class EbpftopApp(App[int]):
 
     def on_mount(self) -> None:
         """Take up the theme, and begin to read."""
+        for number in (signal.SIGTERM, signal.SIGHUP):  # a recording is to end in good order
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
         loaded, bad = themes.load()
         for theme in loaded:
             self.register_theme(theme)
@@ -123,6 +128,8 @@ class EbpftopApp(App[int]):
         else:
             self.feed.end(*_ending(self.feed.store.bye))
         self.dashboard.source_ended()
+        if self.feed.writer:
+            self.dashboard.action_record()  # nothing more will come into it
 
 
 def _ending(bye: Bye | None) -> tuple[str, bool]:
@@ -147,5 +154,9 @@ def run(
     finally:
         if source:
             source.close()
-        app.feed.close()
+        try:
+            app.feed.close()
+        except RecordingError as error:
+            sys.stderr.write(f"ebpftop: {fmt.clean(str(error))}\n")
+            return 1
     return app.return_code or 0

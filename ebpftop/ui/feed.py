@@ -64,7 +64,17 @@ class Feed:
     @property
     def shown(self) -> Store:
         """The store to draw from."""
-        return self.store if self.stream and self.following else self.player.store
+        return self.store if self.now else self.player.store
+
+    @property
+    def now(self) -> bool:
+        """Whether the newest of a stream is shown, and no moment of a tape."""
+        return self.stream and self.following
+
+    @property
+    def asked_ns(self) -> int:
+        """The interval that was asked for at the moment that is shown."""
+        return self.interval_ns if self.now else self.player.store.interval_ns
 
     @property
     def mode(self) -> Mode:
@@ -118,14 +128,14 @@ class Feed:
                 self.player.park(self.store.freeze())
 
     def follow(self) -> None:
-        """Show the newest, and go on with it as it comes."""
+        """Show the newest, and where more is to come, go on with it."""
         self.player.playing = self.rewound = False
-        self.spans.clear()
-        if self.stream:
-            self.following = True
-            return
-        self.player.seek(self.tape.overview.end - 1)
-        self.following = self.tape.growing
+        self.following = self.stream or self.tape.growing
+        if self.following:
+            self.spans.clear()
+        if not self.stream:
+            self.tape.refresh()
+            self.player.seek(self.tape.overview.end - 1)
 
     def toggle(self) -> None:
         """Stop; or go on, from here if another moment was chosen, else with the newest."""
@@ -155,17 +165,17 @@ class Feed:
 
     def advance(self, seconds: float) -> bool:
         """Let time go by; returns whether there is something else to be shown."""
+        fresh = not self.stream and self.tape.refresh() > 0
         if self.following:
-            if self.stream or not self.tape.refresh():
-                return False
-            self.player.seek(self.tape.overview.end - 1)
-            return True
-        if not self.stream and self.tape.growing:
-            self.tape.refresh()
+            if fresh:
+                self.player.seek(self.tape.overview.end - 1)
+            elif not self.stream:
+                self.following = self.tape.growing
+            return fresh
         moved = self.player.advance(seconds)
         if self.player.playing and self.player.at_end and self.tape.growing:
             self.follow()
-        return moved
+        return moved or fresh
 
     # Recording
 
@@ -191,9 +201,9 @@ class Feed:
         return (times[-1] - times[0]) / 1e9 if times else 0.0
 
     def close(self) -> None:
-        """End a recording, and let go of the tape."""
-        self.stop_recording()
+        """End a recording, and let go of the tape; raises RecordingError as `stop_recording`."""
         self.tape.close()
+        self.stop_recording()
 
     def change_interval(self, step: int) -> float:
         """Ask for the next longer or shorter interval; returns its seconds."""

@@ -76,20 +76,20 @@ class Pane(Container):
         return selected if isinstance(selected, Flame) else self.table
 
     def draw(self) -> None:
-        """Draw the newest that the feed has."""
+        """Draw what the feed shows: the newest, a moment, or the sum of a range."""
         store, name = self._feed.shown, self.info.name
         spans = self._feed.spans.of(name)
         status, sample = store.statuses.get(name), store.latest(name)
         if spans:
             sample = spans[-1].sum
         state = store.state(name)
-        card = state in CARD_STATES and not (state == "idle" and sample) and not spans
+        now = self._feed.now
+        card = state in CARD_STATES and not (state == "idle" and sample and now) and not spans
         self.set_class(card, "-card")
         if card:
-            past = not self._feed.following
-            self.query_one(StatusCard).show(self.info, status, store.starting(), past)
+            self.query_one(StatusCard).show(self.info, status, store.starting(), past=not now)
             return
-        interval_ns = 0 if spans else self._feed.interval_ns
+        interval_ns = 0 if spans else self._feed.asked_ns
         self.query_one(QualityLine).show(quality(status, sample, interval_ns))
         with self.app.batch_update():
             for view, widget in self._widgets.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ebpftop.model import Sample, Tick
+from ebpftop.model import Hello, Sample, Tick
 from ebpftop.views.ranges import Sum
 from ebpftop.views.store import Store
 
@@ -90,10 +90,12 @@ class Spans:
         ticks = sum(last - first + 1 for first, last in missing)
         done = 0
         for first, last in missing:
-            total, store = Sum(info), Store()
+            total, store, is_same = Sum(info), Store(), True
             for record in self._tape.records(first, last, {info.name}):
-                if isinstance(record, Sample):
-                    if record.probe != info.name:
+                if isinstance(record, Hello):  # another collector may know other columns
+                    is_same = record.probe(info.name) == info
+                elif isinstance(record, Sample):
+                    if record.probe != info.name or not is_same:
                         continue
                     total.add(record)
                 store.add(record)
@@ -101,5 +103,7 @@ class Spans:
                     done += 1
                     self.progress = done / ticks
                     yield
+                    if (first, last) not in self.ranges:
+                        return
             self._summed[info.name, first, last] = Summed(total.sample(), store)
         self.progress = 1.0

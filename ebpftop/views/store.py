@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ebpftop.model import Bye, Hello, Process, Sample, Status
+from ebpftop.model import Bye, Hello, Process, Sample, Status, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,15 +37,26 @@ class History:
     def add(self, sample: Sample) -> None:
         """Append the newest; what was the newest keeps its drawn tables only."""
         if self.samples:
-            before = self.samples.pop()
-            tables = {name: rows for name, rows in before.tables.items() if name in self._drawn}
-            self.samples.append(replace(before, tables=tables))
+            before = self.samples[-1]
+            if not self._drawn.issuperset(before.tables):
+                tables = {name: rows for name, rows in before.tables.items() if name in self._drawn}
+                self.samples[-1] = replace(before, tables=tables)
             self._rows += _rows(self.samples[-1])
         self.samples.append(sample)
         while len(self.samples) > 1 and (
             self._rows > HISTORY_ROWS or len(self.samples) > HISTORY_SAMPLES
         ):
             self._rows -= _rows(self.samples.popleft())
+
+    def after(self, past: History) -> History:
+        """The samples of another that are older than these, and then these."""
+        joined, begin_ns = History(self._drawn), self.samples[0].mono_ns
+        for sample in past.samples:
+            if sample.mono_ns < begin_ns:
+                joined.add(sample)
+        for sample in self.samples:
+            joined.add(sample)
+        return joined
 
     def copy(self) -> History:
         """The same samples, to which nothing will be added."""
@@ -57,8 +68,11 @@ class History:
 class Store:
     """Takes records in the order of the stream; never forgets the last sample of a probe.
 
+    Where another collector begins to speak, it forgets all that was said by the one before.
+
     Attributes:
         hello: who speaks; None before the first record.
+        interval_ns: the interval that was asked for when the newest tick ended.
         statuses: newest status of each probe.
         processes: identities by process id, the newest of each; `names` only their commands.
         cgroups: name of each cgroup id that a process was seen in.
@@ -68,6 +82,7 @@ class Store:
 
     def __init__(self) -> None:
         self.hello: Hello | None = None
+        self.interval_ns = 0
         self.statuses: dict[str, Status] = {}
         self.processes: dict[int, Process] = {}
         self.names: dict[int, str] = {}
@@ -86,8 +101,12 @@ class Store:
             self._add_process(record)
         elif isinstance(record, Status):
             self._add_status(record)
+        elif isinstance(record, Tick):
+            self.interval_ns = record.interval_ns
         elif isinstance(record, Hello):
-            self.hello = record
+            if self.hello is not None and speaker(record) != speaker(self.hello):
+                self.__init__()  # type: ignore[misc]
+            self.hello, self.interval_ns = record, record.interval_ns
         elif isinstance(record, Bye):
             self.bye = record
 
@@ -116,6 +135,13 @@ class Store:
         """Which of how many probes is being compiled: (2, 6) while one is done and five are not."""
         pending = sum(self.state(probe) == "starting" for probe in self._batch)
         return len(self._batch) - pending + 1, len(self._batch)
+
+    def look_back(self, past: Store, probe: str) -> None:
+        """Take over what a store of the same stream knows of a probe before what this one knows."""
+        own, before = self._histories.get(probe), past._histories.get(probe)
+        if own and before and speaker(past.hello) == speaker(self.hello):
+            self._histories[probe] = own.after(before)
+            self.names = {**past.names, **self.names}
 
     def freeze(self) -> Store:
         """The store as it is now, for a paused screen; statuses go on being those of the stream."""
@@ -177,6 +203,11 @@ class Store:
         probe = self.hello.probe(name) if self.hello else None
         views = probe.views if probe else ()
         return frozenset(view.table for view in views if view.kind != "table")
+
+
+def speaker(hello: Hello | None) -> tuple[object, ...]:
+    """Which collector speaks; one that was started again is another one."""
+    return (hello.host, hello.boot_id, hello.wall_ns, hello.mono_ns) if hello else ()
 
 
 def _rows(sample: Sample) -> int:

@@ -1,5 +1,7 @@
 """A player stands at any moment of a tape, and knows what a live screen knew then."""
 
+from dataclasses import replace
+
 import pytest
 
 from ebpftop.model import Status, Tick
@@ -88,26 +90,100 @@ def test_all_probes_have_the_sample_of_the_moment(player):
     assert player.store.host.seq == 81
 
 
-def test_the_watched_probe_has_what_its_views_look_back_for(player):
+def seqs(player, probe="biotop"):
+    return [sample.seq for sample in player.store.samples(probe)]
+
+
+def deepen(player, *ticks):
+    for _ in player.deepen(*ticks):
+        pass
+
+
+def test_a_jump_reads_that_one_tick(player):
     player.seek(150)
-    assert player.store.samples("biotop")[0].seq <= 151 - players.LOOK_BACK_S
+    assert seqs(player) == [151]
+
+
+def test_the_time_before_is_read_for_the_pane_that_is_open(player):
+    player.seek(150)
+    deepen(player, 32)
+    assert seqs(player) == list(range(120, 152))
+    assert seqs(player, "syscount") == []
 
 
 def test_another_pane_gets_its_past_when_it_is_opened(player):
     player.seek(80)
-    assert len(player.store.samples("syscount")) == 1
+    deepen(player)
     player.watch("syscount")
-    assert len(player.store.samples("syscount")) > 30
+    deepen(player)
+    assert seqs(player, "syscount") == list(range(1, 82))
     assert player.position == 80
 
 
-def test_charts_get_the_whole_past_once_there_is_time(player):
+def test_charts_get_the_whole_past(player):
     player.seek(190)
-    before = [sample.seq for sample in player.store.samples("biotop")]
-    for _ in player.deepen():
+    deepen(player)
+    assert seqs(player) == list(range(1, 192))
+
+
+def test_a_step_back_keeps_the_past_that_was_read(player):
+    player.seek(190)
+    deepen(player)
+    player.step(-5)
+    assert seqs(player) == list(range(1, 187))
+    assert tables(player.store) == scenes.biotop(186).tables
+
+
+def test_a_step_back_from_a_parked_store_keeps_its_past(player):
+    live = Store()
+    for record in story():
+        live.add(record)
+    player.park(live.freeze())
+    player.step(-1)
+    assert seqs(player) == list(range(1, TICKS))
+
+
+def test_what_was_played_meanwhile_follows_the_past_that_was_read(player):
+    player.seek(100)
+    work = player.deepen()
+    next(work)
+    player.step(1)
+    for _ in work:
         pass
-    assert [sample.seq for sample in player.store.samples("biotop")] == list(range(1, 192))
-    assert before == list(range(before[0], 192))
+    assert seqs(player) == list(range(1, 103))
+
+
+def two_runs():
+    """A recorder that was started again, an hour later, and knows another column."""
+    flight = FlightRecorder()
+    first = scenes.hello()
+    for record in (first, scenes.running(scenes.BIOTOP), *map(scenes.biotop, (1, 2, 3))):
+        flight.add(record)
+        if record.__class__ is scenes.Sample:
+            flight.add(scenes.tick(record.seq))
+    flight.add(replace(first, wall_ns=first.wall_ns + 1, mono_ns=first.mono_ns + 1))
+    for seq in (3601, 3602):
+        flight.add(scenes.biotop(seq))
+        flight.add(scenes.tick(seq))
+    return Player(flight)
+
+
+def test_the_past_does_not_reach_into_the_run_of_another_collector():
+    player = two_runs()
+    player.watch("biotop")
+    player.seek(4)
+    deepen(player)
+    assert seqs(player) == [3601, 3602]
+
+
+def test_what_is_played_into_the_run_of_another_collector_begins_anew():
+    player = two_runs()
+    player.watch("biotop")
+    player.seek(2)
+    deepen(player)
+    player.step(1)
+    assert seqs(player) == [3601]
+    assert player.store.statuses == {}
 
 
 def test_a_move_meanwhile_makes_the_past_of_no_use(player):

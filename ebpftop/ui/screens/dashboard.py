@@ -47,7 +47,7 @@ class Dashboard(Rewindable):
         self._own_cost = own_cost
         self._first_pane = first_pane
         self._own_screen = 0.0
-        self._current = -1
+        self._pane: Pane | None = None
 
     def compose(self) -> ComposeResult:
         """Header and strip above, key bar or filter below, the pane between them."""
@@ -89,6 +89,8 @@ class Dashboard(Rewindable):
             self._take_status(record)
         elif isinstance(record, Tick):
             self.draw_timeline()
+            if self.feed.writer:
+                self._draw_header()
         elif isinstance(record, Sample) and self.feed.following:
             if record.probe == HOST:
                 self._own_screen = self._own_cost()
@@ -104,12 +106,13 @@ class Dashboard(Rewindable):
 
     def redraw(self) -> None:
         """Draw the moment that is shown."""
-        if self.feed.player.playing:
-            self._own_screen = self._own_cost()
         self._draw_header()
         self._draw_strip()
-        if self.pane:
-            self.pane.draw()
+        pane = self._pane
+        if pane and self._is_of(pane, self.feed.shown.hello):
+            pane.draw()
+        elif self.probes:
+            self.call_later(self._open_first)
 
     def recording_changed(self) -> None:
         """A recording wants all probes."""
@@ -131,10 +134,7 @@ class Dashboard(Rewindable):
     @property
     def pane(self) -> Pane | None:
         """The open pane."""
-        probes = self.probes
-        if not 0 <= self._current < len(probes):
-            return None
-        return self.query_one(f"#pane-{probes[self._current].name}", Pane)
+        return self._pane
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Home and End belong to the timeline where there is one and nothing is being typed."""
@@ -152,25 +152,33 @@ class Dashboard(Rewindable):
     async def action_show_pane(self, position: int) -> None:
         """Open a pane, and have its probe run."""
         probes = self.probes
-        if not 0 <= position < len(probes) or position == self._current:
+        if not 0 <= position < len(probes):
+            return
+        info = probes[position]
+        opened = next((pane for pane in self.query(Pane) if pane.info.name == info.name), None)
+        if opened and opened.info != info:  # a collector before, or after, had other columns
+            await opened.remove()
+            opened = None
+        if opened and opened is self._pane:
             return
         self._close_filter()
-        info = probes[position]
-        if not self.query(f"#pane-{info.name}"):
-            await self.query_one("#panes").mount(Pane(info, self.feed))
-        self._current = position
+        if not opened:
+            opened = Pane(info, self.feed)
+            await self.query_one("#panes").mount(opened)
+        self._pane = opened
         for pane in self.query(Pane):
-            pane.display = pane.info is info
+            pane.display = pane is opened
         self.query_one("#waiting").display = False
         if self.feed.live and not self.feed.ended:
             self._demand.show(info.name)
         self.feed.watch(info.name)
         self._draw_strip()
-        pane = self.query_one(f"#pane-{info.name}", Pane)
-        pane.draw()
-        pane.focus_view()
+        opened.draw()
+        opened.focus_view()
         self.draw_timeline()
         self.add_up()
+        if self.has_timeline:
+            self.deepen()
 
     async def action_next_pane(self) -> None:
         """Open the pane to the right."""
@@ -270,13 +278,26 @@ class Dashboard(Rewindable):
 
     async def _open_first(self) -> None:
         names = [probe.name for probe in self.probes]
-        first = names.index(self._first_pane) if self._first_pane in names else 0
+        wanted = self._pane.info.name if self._pane else self._first_pane
+        first = names.index(wanted) if wanted in names else 0
         self._draw_header()
         await self.action_show_pane(first)
 
     async def _step_pane(self, step: int) -> None:
         if self.probes:
             await self.action_show_pane((self._current + step) % len(self.probes))
+
+    @property
+    def _current(self) -> int:
+        """Position of the open pane; -1 while there is none."""
+        names = [probe.name for probe in self.probes]
+        name = self._pane.info.name if self._pane else ""
+        return names.index(name) if name in names else -1
+
+    @staticmethod
+    def _is_of(pane: Pane, hello: Hello | None) -> bool:
+        """Whether a pane knows its probe as the collector describes it that spoke then."""
+        return hello is None or hello.probe(pane.info.name) == pane.info
 
     def _take_status(self, status: Status) -> None:
         if not status.probe:  # about a command, not about a probe
@@ -291,7 +312,9 @@ class Dashboard(Rewindable):
         if not self.feed.following:
             self.feed.player.change_speed(-step)
             self.moved()
-        elif self.feed.live and not self.feed.ended:
+        elif not self.feed.live:
+            self.notify("what comes in is shown as it comes; T or Space goes back", timeout=3)
+        elif not self.feed.ended:
             seconds = self.feed.change_interval(step)
             self.notify(f"interval {seconds:g} s", timeout=2)
 
@@ -299,7 +322,9 @@ class Dashboard(Rewindable):
         figures = machine(self.feed.shown)
         writer = self.feed.writer
         size = writer.bytes if writer else None
-        self.query_one(Header).show(figures, self._own_screen, self.feed.mode, size)
+        is_own = self.feed.stream and not self.feed.rewound  # what this screen cost then is unknown
+        own_screen = self._own_screen if is_own else 0.0
+        self.query_one(Header).show(figures, own_screen, self.feed.mode, size)
 
     def _draw_strip(self) -> None:
         store = self.feed.store if self.feed.stream else self.feed.shown

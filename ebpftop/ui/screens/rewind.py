@@ -15,6 +15,7 @@ from ebpftop.recording import when
 from ebpftop.recording.names import default_name
 from ebpftop.recording.overview import load_of
 from ebpftop.recording.tape import RecordingError
+from ebpftop.sources.player import FLAME_TICKS, HISTORY_TICKS
 from ebpftop.ui.widgets.keys import KeyBar
 from ebpftop.ui.widgets.timeline import Timeline
 from ebpftop.views import format as fmt
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 FRAME_S = 0.1
 # Work that takes long gives way to keys and drawing after so much time.
 SLICE_S = 0.01
-SETTLE_S = 0.2
+SETTLE_S = 0.05
+NS_PER_S = 1_000_000_000
 
 
 class Rewindable(Screen[None]):
@@ -68,7 +70,7 @@ class Rewindable(Screen[None]):
     @property
     def has_timeline(self) -> bool:
         """Whether the timeline is on the screen."""
-        return not (self.feed.stream and self.feed.following)
+        return not self.feed.now
 
     def draw_timeline(self) -> None:
         """Draw the timeline as far as it is on the screen."""
@@ -99,12 +101,12 @@ class Rewindable(Screen[None]):
         self._run_clock()
         self.redraw()
         self.draw_timeline()
-        if not self.feed.player.playing:
-            self._deepen()
+        if self.has_timeline:
+            self.deepen()
 
     def _run_clock(self) -> None:
         """The clock runs while something has to move by itself."""
-        moving = self.feed.player.playing or (self.feed.following and not self.feed.stream)
+        moving = self.feed.player.playing or (not self.feed.stream and self.feed.tape.growing)
         if moving and self._clock is None:
             self._at_s = time.monotonic()
             self._clock = self.set_interval(FRAME_S, self._advance)
@@ -115,12 +117,16 @@ class Rewindable(Screen[None]):
     def _advance(self) -> None:
         now_s = time.monotonic()
         passed_s, self._at_s = now_s - self._at_s, now_s
-        was_playing = self.feed.player.playing
-        if self.feed.advance(passed_s):
+        feed = self.feed
+        before = feed.player.playing, feed.following
+        changed = feed.advance(passed_s)
+        if before != (feed.player.playing, feed.following):
+            if before[1]:
+                self._say("the recording has ended")
+            self.moved()
+        elif changed:
             self.redraw()
             self.draw_timeline()
-        if was_playing and not self.feed.player.playing:
-            self.moved()
 
     # What the user does
 
@@ -219,18 +225,25 @@ class Rewindable(Screen[None]):
         self.close_jump()
         if not text or not len(overview):
             return
+        if text.lower() == "now":
+            self.action_last_tick()
+            return
         position = self.feed.player.position
         here = overview.end - 1 if position is None or self.feed.following else position
+        first_ns, last_ns = min(overview.wall_ns), max(overview.wall_ns)
         try:
             wall_ns = when.parse(
                 text,
-                wall_ns_first=min(overview.wall_ns),
-                wall_ns_last=max(overview.wall_ns),
+                wall_ns_first=first_ns,
+                wall_ns_last=last_ns,
                 relative_to_ns=overview.wall(max(here, overview.first)),
             )
         except ValueError as error:
             self._say(str(error), wrong=True)
             return
+        if not first_ns <= wall_ns <= last_ns + NS_PER_S:
+            edges = f"{when.local(first_ns)} to {when.local(last_ns)}"
+            self._say(f"{text} is not in here: it is from {edges}", wrong=True)
         self.feed.seek(overview.at(wall_ns))
         self.moved()
 
@@ -248,7 +261,7 @@ class Rewindable(Screen[None]):
     @work(exclusive=True, group="sums")
     async def add_up(self) -> None:
         """Work out the sums over the marked ranges for the open pane."""
-        pane = self.pane
+        pane, self.feed.spans.progress = self.pane, 1.0
         if pane is None or not self.feed.spans.missing(pane.info.name):
             return
         async for _ in sliced(self.feed.spans.work(pane.info)):
@@ -257,16 +270,17 @@ class Rewindable(Screen[None]):
         self.draw_timeline()
 
     @work(exclusive=True, group="history")
-    async def _deepen(self) -> None:
-        """Once the position stays, read what the charts show of the time before."""
-        await asyncio.sleep(SETTLE_S)
-        if self.feed.stream and self.feed.following:
-            return
-        before = self.feed.player.store
-        async for _ in sliced(self.feed.player.deepen()):
-            pass
-        if self.feed.player.store is not before and self.pane:
-            self.pane.draw()
+    async def deepen(self) -> None:
+        """Once the position stays, read what views show of the time before: the nearest first."""
+        for ticks, settle_s in ((FLAME_TICKS, SETTLE_S), (HISTORY_TICKS, 3 * SETTLE_S)):
+            await asyncio.sleep(settle_s)
+            if self.feed.now:
+                return
+            is_news = False
+            async for _ in sliced(self.feed.player.deepen(ticks)):
+                is_news = True
+            if is_news and self.pane:
+                self.pane.draw()
 
     def _say(self, text: str, wrong: bool = False) -> None:
         severity = "warning" if wrong else "information"
