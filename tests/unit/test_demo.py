@@ -150,7 +150,7 @@ def lock_ns(first, last):
 
 def test_the_spike_is_the_backup():
     first, last = incident()
-    moved = Counter()
+    moved: Counter[int] = Counter()
     for row in of_ticks("biotop", "io", first, last):
         moved[row["pid"]] += row["bytes"]
     (backup,) = {process.pid for process in processes() if process.comm == "backup"}
