@@ -31,7 +31,7 @@ from ebpftop.model import Bye, Hello, Sample, Tick  # noqa: E402
 from ebpftop.recording import container  # noqa: E402
 from ebpftop.recording.reader import Recording  # noqa: E402
 from ebpftop.recording.writer import Writer  # noqa: E402
-from ebpftop.sources.player import Player  # noqa: E402
+from ebpftop.sources.player import FLAME_TICKS, Player  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,29 +118,25 @@ def opening(path: Path, how: str) -> None:
 
 
 def seeking(path: Path, how: str) -> None:
-    """To random moments, on panes of different weight, with the 32 s that they look back."""
+    """To random moments, and what the panes show of the time before, which comes after that."""
     tape = Recording(str(path))
     chance = random.Random(1)
     overview = tape.overview
     for pane in PANES:
         player = Player(tape)
         player.watch(pane)
-        costs = []
+        seeks, pasts = [], []
         for _ in range(SEEKS):
             tick = chance.randrange(overview.first, overview.end)
             began = time.perf_counter()
             player.seek(tick)
-            costs.append(time.perf_counter() - began)
-        row(f"seek, {pane}{how}: median", ms(statistics.median(costs)))
-        row("… longest of 50", ms(max(costs)))
-    costs = []
-    for _ in range(SEEKS):
-        tick = chance.randrange(overview.first, overview.end)
-        began = time.perf_counter()
-        list(tape.records(tick, tick))
-        costs.append(time.perf_counter() - began)
-    row("one tick alone, all probes: median", ms(statistics.median(costs)))
-    row("… longest of 50", ms(max(costs)))
+            found = time.perf_counter()
+            exhaust(player.deepen(FLAME_TICKS))
+            seeks.append(found - began)
+            pasts.append(time.perf_counter() - found)
+        row(f"seek, {pane}{how}: median", ms(statistics.median(seeks)))
+        row("… longest of 50", ms(max(seeks)))
+        row("… then the 32 s before: median", ms(statistics.median(pasts)))
     row("most memory", f"{most_mb():.0f} MB")
 
 
@@ -151,8 +147,7 @@ def playing(path: Path, how: str) -> None:
     player.watch("offcputime")
     player.seek((tape.overview.first + tape.overview.end) // 2)
     began = time.perf_counter()
-    for _ in player.deepen():
-        pass
+    exhaust(player.deepen())
     row(f"ten minutes of history for charts{how}", ms(time.perf_counter() - began))
     costs = []
     for _ in range(PLAYED):
@@ -162,6 +157,12 @@ def playing(path: Path, how: str) -> None:
     row("a step on: median", ms(statistics.median(costs)))
     row("… longest of 600", ms(max(costs)))
     row("most memory", f"{most_mb():.0f} MB")
+
+
+def exhaust(steps: Iterator[None]) -> None:
+    """Take all steps."""
+    for _ in steps:
+        pass
 
 
 def cut_index(path: Path) -> None:
