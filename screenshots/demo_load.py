@@ -69,9 +69,9 @@ USERS = {113: "postgres", 114: "redis"}  # ids that the load takes, unknown wher
 
 def run(seconds: int) -> int:
     """Run the load and leave nothing behind; returns the exit status."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with (
-        contextlib.suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory(prefix="ebpftop-demo-", dir=Path.cwd()) as folder,
         cgroups() as group,
     ):
@@ -87,7 +87,6 @@ def run(seconds: int) -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(load.pid, signal.SIGKILL)
             load.wait()
-    return 130
 
 
 @contextlib.contextmanager
