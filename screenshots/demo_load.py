@@ -58,8 +58,8 @@ PROGRAMS = {
 }
 # Rows that are folded into those of the others: what they add up to, and less than how much.
 NEGLIGIBLE = {
-    ("offcputime", "stacks"): (("blocked_ns", "waiting_ns"), 1000000),
-    ("runqlen", "waits"): (("wait_ns",), 100000),
+    ("offcputime", "stacks"): (("blocked_ns", "waiting_ns"), 1_000_000),
+    ("runqlen", "waits"): (("wait_ns",), 100_000),
 }
 USERS = {113: "postgres", 114: "redis"}  # ids that the load takes, unknown where it is recorded
 
