@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.model import (
@@ -39,6 +40,7 @@ TAGS: dict[type[Any], str] = {
     Tick: "tick",
     Bye: "bye",
 }
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 MAX_LINE_BYTES = 1 << 28
 
 
@@ -54,7 +56,21 @@ def encode(record: Record) -> str:
         # asdict() copies as deep as a hello goes, which doubles the time; the others are flat.
         flat = dataclasses.asdict(record) if isinstance(record, Hello) else record.__dict__
         fields = {"t": TAGS[type(record)], **flat}
-    return json.dumps(fields, separators=(",", ":"))
+    return to_json(fields)
+
+
+def to_json(fields: dict[str, Any]) -> str:
+    r"""Fields as a line that every reader takes, in ASCII.
+
+    Where a name is not UTF-8 Python has half a pair of surrogates, and jq reads no further than to
+    that. Here it becomes text, `\udcff`, so that other names stay others.
+    """
+    line = json.dumps(fields, separators=(",", ":"))
+    if "\\ud" not in line:
+        return line
+    text = json.dumps(fields, ensure_ascii=False)
+    whole = HALF_PAIR.sub(lambda half: f"\\\\u{ord(half[0]):x}", text)
+    return json.dumps(json.loads(whole), separators=(",", ":"))
 
 
 def sample_fields(sample: Sample, tables: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +165,8 @@ _NAMES = {
 
 def _known(cls: type[Any], fields: dict[str, Any]) -> dict[str, Any]:
     names = _NAMES[cls]
+    if names >= fields.keys():
+        return fields
     return {name: value for name, value in fields.items() if name in names}
 
 

@@ -172,7 +172,8 @@ def _print_recording(options: argparse.Namespace) -> None:
     printer = Printer(options)
     with contextlib.closing(Recording(options.file)) as recording:
         overview = recording.overview
-        first = overview.first if options.at is None else _tick_at(overview, options.at)
+        from_start = options.at is None or not len(overview)
+        first = overview.first if from_start else _tick_at(overview, options.at)
         for record in recording.records(first, overview.end - 1, {options.name}):
             if printer.add(record):
                 return

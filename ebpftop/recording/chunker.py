@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from ebpftop import stream
 from ebpftop.model import Sample, Tick
 from ebpftop.recording.container import (
     CHECKSUM,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # A chunk also ends when it has become so long, or so old: it is what a damage may cost.
 CHUNK_BYTES = 32 << 20
 CHUNK_NS = 300 * 1_000_000_000
-COMPACT = (",", ":")
 
 
 class Chunker:
@@ -114,7 +113,7 @@ class Chunker:
         self._head = b""
         said = [line for record in self.known.begin() for line in packer.lines(record)]
         first = {"t": "chunk", "id": self.recording, "number": self.number, "repeated": len(said)}
-        opening = json.dumps(first, separators=COMPACT).encode()
+        opening = stream.to_json(first).encode()
         self._lines = [(line, False) for line in (opening, *said)]
         for sample in self._carried:
             self._round[sample.probe] = sample
@@ -156,7 +155,7 @@ class Chunker:
 
     def _block(self, last: dict[str, Any]) -> bytes:
         """The block of the lines, and of one that ends them with the checksum of it all."""
-        ending = json.dumps(last, separators=COMPACT)[:-1]
+        ending = stream.to_json(last)[:-1]
         text = b"".join([line + b"\n" for line, _ in self._lines]) + ending.encode()
         self._crc = zlib.crc32(text, self._crc)
         closing = b"%s%d}\n" % (CHECKSUM, self._crc)

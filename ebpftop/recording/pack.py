@@ -7,7 +7,6 @@ them; stacks and the names of their frames are numbered anew. `zstd -dc FILE | j
 
 from __future__ import annotations
 
-import json
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ STACK_TYPES = {str, type(None)}
 AGE_TYPES = {int, type(None)}
 REPEATED = b',"repeated":true}'
 SAID = 100_000
+# Ends a line that may hold numbers of more than 64 bits: the fast library would read fractions.
+EXACT = b" "
 
 
 class Known:
@@ -100,7 +101,9 @@ def _pid_positions(table: Table) -> list[int]:
 
 def again(process: Process) -> bytes:
     """The line of an identity that was said before."""
-    return encoded(process)[:-1] + REPEATED
+    line = encoded(process)
+    body = line.rstrip(EXACT)
+    return body[:-1] + REPEATED + line[len(body) :]
 
 
 class Packer:
@@ -170,7 +173,7 @@ def _ages(values: Iterable[int | None], now_ns: int) -> list[int | None]:
 def encoded(record: Record) -> bytes:
     """The line of a record as it lies in a stream, without its newline."""
     if isinstance(record, (Sample, Hello)):
-        return stream.encode(record).encode()
+        return stream.encode(record).encode() + EXACT
     return _line({"t": stream.TAGS[type(record)], **record.__dict__})
 
 
@@ -179,20 +182,7 @@ def _line(fields: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(fields)
     except TypeError:  # a larger number, or text that is not Unicode
-        return json.dumps(fields, separators=(",", ":")).encode()
-
-
-def _fields(line: bytes | str) -> dict[str, Any]:
-    """The fields of a line; numbers beyond 64 bits, which nothing counts, lose digits.
-
-    Raises:
-        StreamError: the line is none.
-    """
-    try:
-        fields = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        fields = None
-    return fields if type(fields) is dict else stream.fields_of(line)
+        return stream.to_json(fields).encode() + EXACT
 
 
 class Stacks(dict[int | None, str | None]):
@@ -207,6 +197,18 @@ class Stacks(dict[int | None, str | None]):
         frames = self.frames
         made = self[number] = ";".join([frames[frame] for frame in self.lists[number]])
         return made
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    """The fields of a line; raises StreamError where it is none."""
+    if not line.endswith((EXACT, EXACT + b"\n")):
+        try:
+            fields = orjson.loads(line)
+            if type(fields) is dict:
+                return fields
+        except orjson.JSONDecodeError:
+            pass
+    return stream.fields_of(line)
 
 
 class Unpacker:
@@ -226,7 +228,7 @@ class Unpacker:
         self._knows = False
         self._said: set[int] = set()
 
-    def record(self, line: bytes | str) -> Record | None:
+    def record(self, line: bytes) -> Record | None:
         """The record of a line; None for a line that is none, or that repeats what is known.
 
         Raises:
@@ -262,8 +264,9 @@ class Unpacker:
         pid = fields.get("pid")
         if not isinstance(pid, int):
             return False
+        repeated = fields.pop("repeated", False)
         if pid in self._said:
-            return "repeated" in fields
+            return bool(repeated)
         if len(self._said) < SAID:
             self._said.add(pid)
         return False
