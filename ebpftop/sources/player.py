@@ -13,7 +13,7 @@ from ebpftop.model import Tick
 from ebpftop.views.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from ebpftop.model import Record
     from ebpftop.recording.tape import Tape
@@ -121,7 +121,7 @@ class Player:
                 self.playing = False
         return self.position != before
 
-    def deepen(self, ticks: int = HISTORY_TICKS) -> Iterator[None]:
+    def deepen(self, ticks: int = HISTORY_TICKS) -> Generator[None]:
         """Read what views show of the time before; gives way again and again until it is done.
 
         It is of no use where another moment was chosen meanwhile, but for later ones in a row.
@@ -129,6 +129,7 @@ class Player:
         position, probe, run = self.position, self._watched, self._built
         if position is None:
             return
+        ticks = min(ticks, FLAME_TICKS + 2 * self.store.room(probe))  # what has no room is not read
         first = max(self._began(position), position - ticks + 1)
         if self._since.get(probe, run) <= first:
             return

@@ -10,7 +10,7 @@ from ebpftop.views.ranges import Sum
 from ebpftop.views.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from ebpftop.model import ProbeInfo
     from ebpftop.recording.tape import Tape
@@ -84,7 +84,7 @@ class Spans:
         """The ranges whose sums are not worked out."""
         return [span for span in self.ranges if (probe, *span) not in self._summed]
 
-    def work(self, info: ProbeInfo) -> Iterator[None]:
+    def work(self, info: ProbeInfo) -> Generator[None]:
         """Work out what is missing for a probe; gives way after every tick."""
         missing = self.missing(info.name)
         ticks = sum(last - first + 1 for first, last in missing)

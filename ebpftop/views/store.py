@@ -48,6 +48,12 @@ class History:
         ):
             self._rows -= _rows(self.samples.popleft())
 
+    @property
+    def room(self) -> int:
+        """How many samples like the newest are kept."""
+        drawn = [rows for name, rows in self.samples[-1].tables.items() if name in self._drawn]
+        return min(HISTORY_SAMPLES, HISTORY_ROWS // max(1, sum(map(len, drawn))))
+
     def after(self, past: History) -> History:
         """The samples of another that are older than these, and then these."""
         joined, begin_ns = History(self._drawn), self.samples[0].mono_ns
@@ -120,6 +126,11 @@ class Store:
         """History of a probe, oldest first; empty before its first sample."""
         history = self._histories.get(probe)
         return history.samples if history else ()
+
+    def room(self, probe: str) -> int:
+        """How many samples like the newest are kept of a probe."""
+        history = self._histories.get(probe)
+        return history.room if history else HISTORY_SAMPLES
 
     def latest(self, probe: str) -> Sample | None:
         """Newest sample of a probe."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ebpftop.ui.widgets.timeline import Timeline
 from ebpftop.views import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator
 
     from textual.app import ComposeResult
     from textual.timer import Timer
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from ebpftop.ui.pane import Pane
 
 FRAME_S = 0.1
-# Work that takes long gives way to keys and drawing after so much time.
-SLICE_S = 0.01
+# Work that takes long gives way to keys and drawing after so much time, for as long: from a key to
+# what is drawn of it there are several turns of the loop.
+SLICE_S = 0.008
 SETTLE_S = 0.05
 NS_PER_S = 1_000_000_000
 
@@ -264,8 +266,7 @@ class Rewindable(Screen[None]):
         pane, self.feed.spans.progress = self.pane, 1.0
         if pane is None or not self.feed.spans.missing(pane.info.name):
             return
-        async for _ in sliced(self.feed.spans.work(pane.info)):
-            self.draw_timeline()
+        await sliced(self.feed.spans.work(pane.info), self.draw_timeline)
         pane.draw()
         self.draw_timeline()
 
@@ -276,9 +277,7 @@ class Rewindable(Screen[None]):
             await asyncio.sleep(settle_s)
             if self.feed.now:
                 return
-            is_news = False
-            async for _ in sliced(self.feed.player.deepen(ticks)):
-                is_news = True
+            is_news = await sliced(self.feed.player.deepen(ticks), lambda: None)
             if is_news and self.pane:
                 self.pane.draw()
 
@@ -287,19 +286,18 @@ class Rewindable(Screen[None]):
         self.notify(fmt.clean(text), severity=severity, markup=False)  # type: ignore[arg-type]
 
 
-class sliced:  # noqa: N801, used as a function is
-    """Runs through a generator, and gives way to the screen after every slice of time."""
+async def sliced(steps: Generator[None], tell: Callable[[], None]) -> bool:
+    """Run through a generator, give way to the screen after every slice, and tell then.
 
-    def __init__(self, steps: Iterator[None]) -> None:
-        self._steps = steps
-
-    def __aiter__(self) -> sliced:
-        return self
-
-    async def __anext__(self) -> None:
-        until_s = time.monotonic() + SLICE_S
-        for _ in self._steps:
+    Returns whether there was anything to do. What was being read is let go of at once when it is
+    cancelled: it may be large.
+    """
+    done, until_s = False, time.monotonic() + SLICE_S
+    with contextlib.closing(steps):
+        for _ in steps:
+            done = True
             if time.monotonic() >= until_s:
-                await asyncio.sleep(0)
-                return
-        raise StopAsyncIteration
+                tell()
+                await asyncio.sleep(SLICE_S)
+                until_s = time.monotonic() + SLICE_S
+    return done
