@@ -157,10 +157,11 @@ def two_runs():
     """A recorder that was started again, an hour later, and knows another column."""
     flight = FlightRecorder()
     first = scenes.hello()
-    for record in (first, scenes.running(scenes.BIOTOP), *map(scenes.biotop, (1, 2, 3))):
-        flight.add(record)
-        if record.__class__ is scenes.Sample:
-            flight.add(scenes.tick(record.seq))
+    flight.add(first)
+    flight.add(scenes.running(scenes.BIOTOP))
+    for seq in (1, 2, 3):
+        flight.add(scenes.biotop(seq))
+        flight.add(scenes.tick(seq))
     flight.add(replace(first, wall_ns=first.wall_ns + 1, mono_ns=first.mono_ns + 1))
     for seq in (3601, 3602):
         flight.add(scenes.biotop(seq))
