@@ -13,7 +13,7 @@ from ebpftop.model import Tick
 from ebpftop.views.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from ebpftop.model import Record
     from ebpftop.recording.tape import Tape
@@ -169,14 +169,18 @@ class Player:
         assert self.position is not None
         overview = self.tape.overview
         self.position = max(self.position + 1, overview.first)
-        if self._ahead is None:
+        if not self._take(self._ahead or ()):  # it ends where the tape ended when it was begun
             self._ahead = self.tape.records(self.position, overview.end - 1)
-        for record in self._ahead:
+            self._take(self._ahead)
+
+    def _take(self, records: Iterable[Record]) -> bool:
+        """Take records in up to a tick; returns whether there was one."""
+        for record in records:
             self.store.add(record)
             if isinstance(record, Tick):
                 self._catch_up(record)
-                return
-        self._ahead = None
+                return True
+        return False
 
     def _catch_up(self, tick: Tick) -> None:
         """Where ticks in between cannot be read, the position is that of the one that could."""

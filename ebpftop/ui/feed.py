@@ -72,6 +72,14 @@ class Feed:
         return self.stream and self.following
 
     @property
+    def wall_ns(self) -> int | None:
+        """When the tick ended that is shown; None where the newest is, or it was forgotten."""
+        tick, overview = self.player.position, self.tape.overview
+        if self.now or tick is None or not overview.first <= tick < overview.end:
+            return None
+        return overview.wall(tick)
+
+    @property
     def asked_ns(self) -> int:
         """The interval that was asked for at the moment that is shown."""
         return self.interval_ns if self.now else self.player.store.interval_ns

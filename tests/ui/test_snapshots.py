@@ -51,7 +51,7 @@ STATES: dict[str, tuple[list[Record], list[str]]] = {
         [*scenes.opening(), DEGRADED, scenes.biotop(1, lost=LOST, dt_ns=1_600_000_000)],
         [],
     ),
-    "paused": (scenes.opening(samples=3), ["space"]),
+    "paused": (scenes.minute(ticks=3), ["space"]),
     "filter": (scenes.opening(samples=3), ["slash", "p", "o", "s", "t"]),
     "help": (scenes.opening(samples=3), ["question_mark"]),
     "two_tables": (CALLS, ["2", "down", "down", "down", "down"]),

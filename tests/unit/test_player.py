@@ -295,6 +295,15 @@ def test_a_parked_store_goes_on_when_a_tick_is_added(player, tape):
     assert newest(player) == TICKS + 1
 
 
+def test_every_tick_that_is_added_is_shown(player, tape):
+    player.seek(TICKS - 1)
+    for seq in range(TICKS + 1, TICKS + 5):
+        tape.add(scenes.biotop(seq))
+        tape.add(scenes.tick(seq))
+        player.step(1)
+        assert (newest(player), player.position) == (seq, seq - 1)
+
+
 def test_a_flight_recorder_that_forgets_is_still_played(player, tape):
     tape._span_ns = 60 * S
     player.seek(0)

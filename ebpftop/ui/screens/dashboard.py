@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -320,6 +321,8 @@ class Dashboard(Rewindable):
 
     def _draw_header(self) -> None:
         figures = machine(self.feed.shown)
+        if (wall_ns := self.feed.wall_ns) is not None:
+            figures = replace(figures, clock_ns=wall_ns)
         writer = self.feed.writer
         size = writer.bytes if writer else None
         is_own = self.feed.stream and not self.feed.rewound  # what this screen cost then is unknown
