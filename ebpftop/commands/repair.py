@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ebpftop.recording.repair import Loss
+    from ebpftop.recording.segment import Segment
 
 SUFFIX = ".repaired"
 DESCRIPTION = (
@@ -73,7 +74,7 @@ def _repair(recording: Recording, options: argparse.Namespace) -> None:
         )
     found = losses(recording)
     headless = [segment.path for segment in recording.segments if segment.header is None]
-    unfinished = [segment.path for segment in recording.segments if not segment.indexed]
+    unfinished = [segment for segment in recording.segments if not segment.indexed]
     overview = recording.overview
     readable = len(overview) - sum(loss.ticks or 0 for loss in found if loss.exact)
     if not readable:
@@ -97,16 +98,19 @@ def _extent(recording: Recording) -> str:
     return f"{when.local(times[0])} to {when.local(times[-1])}"
 
 
-def _report(found: list[Loss], headless: list[str], unfinished: list[str]) -> Iterator[str]:
+def _report(found: list[Loss], headless: list[str], unfinished: list[Segment]) -> Iterator[str]:
     for path in headless:
         yield f"{path}: its header is damaged; what it says is also in every chunk"
     for loss in found:
         size = f"{fmt.bytes_(loss.bytes)} from byte {loss.offset}"
         yield f"{loss.path}: {loss.what}, {size}: {_meaning(loss)}"
-    for path in unfinished:
+    for segment in unfinished:
+        torn = segment.unfinished
+        size = f", {fmt.bytes_(torn.bytes)}," if torn else ""
         yield (
-            f"{path}: no index at its end: the recorder was killed, and the interval that it was"
-            " writing is lost; or the file was cut short, and nothing tells how much is missing"
+            f"{segment.path}: no index at its end: the recorder was killed, and the interval that"
+            f" it was writing{size} is lost; or the file was cut short, and nothing tells how much"
+            " is missing"
         )
 
 

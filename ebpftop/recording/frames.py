@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
+from typing import TYPE_CHECKING
 
 from ebpftop.recording import container
 from ebpftop.recording.tape import RecordingError
 from ebpftop.recording.ticks import opening_of
 from ebpftop.recording.writer import is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SEARCH_BYTES = 1 << 20
 # Where a file does not begin as ours do, or its end is missing, so much is searched.
@@ -17,7 +20,7 @@ REACH_BYTES = 256 << 20
 MAX_FRAME_BYTES = 256 << 20  # of a skippable one
 # The first line of a chunk lies in its first block, and is no longer than this.
 OPENING_BYTES = 4096
-MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x52]\x2a\x4d\x18")
+MAGICS = (container.CHUNK_MAGIC, *container.SKIPPABLE)
 # What people try, by how it begins.
 KINDS = (
     (b'{"t":', "; it is a stream: `ebpftop view - <` it"),
@@ -119,16 +122,22 @@ class Frames:
 
     def search(self, start: int, reach: int | None = None) -> int | None:
         """Where the next frame of ours begins."""
+        end = None if reach is None else start + reach
+        ours = filter(self._is_ours, self.places(start, end))
+        return next(ours, None)
+
+    def places(
+        self, start: int, end: int | None = None, magics: tuple[bytes, ...] = MAGICS
+    ) -> Iterator[int]:
+        """Where there are bytes such as frames begin with."""
         at = start
-        while reach is None or at < start + reach:
-            data = self.read(at, SEARCH_BYTES + 3)
-            for found in MAGIC.finditer(data):
-                if self._is_ours(at + found.start()):
-                    return at + found.start()
-            if len(data) < SEARCH_BYTES + 3:
-                return None
+        while end is None or at < end:
+            data = self.read(at, SEARCH_BYTES + len(container.CHUNK_MAGIC) - 1)
+            found = sorted(place for magic in magics for place in _finds(data, magic))
+            yield from (at + place for place in found)
+            if len(data) < SEARCH_BYTES:
+                return
             at += SEARCH_BYTES
-        return None
 
     def opening(self, at: int) -> tuple[str, int]:
         """Recording and number of the chunk that begins there; empty and -1 where none does."""
@@ -163,6 +172,13 @@ class Frames:
             raise RecordingError(f"{self.path} was {error}") from None
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
+
+
+def _finds(data: bytes, wanted: bytes) -> Iterator[int]:
+    at = data.find(wanted)
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + 1)
 
 
 def _open(path: str) -> int:

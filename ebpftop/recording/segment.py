@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ebpftop.recording import container
-from ebpftop.recording.frames import MAGIC, MAX_FRAME_BYTES, Frames
+from ebpftop.recording.frames import MAGICS, MAX_FRAME_BYTES, Frames
 from ebpftop.recording.ticks import TickReader, is_tick, opening_of, summary_of, ticks_in
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Segment(Frames):
         self._tail: Tail | None = None
         self._id = ""
         self._chunks: dict[int, FileChunk] = {}
-        self._places: dict[tuple[str, int], list[int]] | None = None
+        self._copies: dict[tuple[str, int], list[int]] | None = None
 
     @property
     def growing(self) -> bool:
@@ -137,9 +137,9 @@ class Segment(Frames):
         if self._tail and self.size < self._tail.at:
             self._follow_anew(self._tail)
         for chunk, summary in self._scan():
-            if self._id == chunk.recording and (
-                self._chunks.setdefault(chunk.number, chunk) is chunk
-            ):
+            self._id = self._id or chunk.recording
+            is_ours = chunk.recording == self._id
+            if is_ours and self._chunks.setdefault(chunk.number, chunk) is chunk:
                 yield chunk, summary
 
     # The file in good order, or cut off
@@ -274,7 +274,7 @@ class Segment(Frames):
 
     def _is_frame(self, at: int) -> bool:
         """Whether a frame begins there, or the file ends."""
-        return at == self.size or MAGIC.match(self.read(at, 4)) is not None
+        return at == self.size or self.read(at, 4) in MAGICS
 
     def _follow(self, tail: Tail) -> Iterator[Found]:
         """More ticks of a chunk that cannot be believed to have come to its end."""
@@ -322,23 +322,17 @@ class Segment(Frames):
 
     def move(self, chunk: FileChunk) -> bool:
         """Let a chunk be read where the file has more of it; False where it has not."""
-        if self._places is None:
-            self._places = {}
-            for at in self._frames():
-                self._places.setdefault(self.opening(at), []).append(at)
-        best, most = chunk, _readable(chunk)
-        for at in self._places.get((chunk.recording, chunk.number), ()):
-            copy = FileChunk(self, at, self.size, chunk.recording, chunk.number)
-            if at != chunk.offset and _readable(copy) > most:
-                best, most = copy, _readable(copy)
+        if self._copies is None:
+            known = {each.offset for each in self._chunks.values()}
+            self._copies = {}
+            for at in self.places(0, magics=(container.CHUNK_MAGIC,)):
+                if at not in known:
+                    self._copies.setdefault(self.opening(at), []).append(at)
+        places = self._copies.get((chunk.recording, chunk.number), ())
+        copies = [FileChunk(self, at, self.size, chunk.recording, chunk.number) for at in places]
+        best = max([chunk, *copies], key=_readable) if copies else chunk
         chunk.offset, chunk.end = best.offset, best.end
         return best is not chunk
-
-    def _frames(self) -> Iterator[int]:
-        at = self.search(0)
-        while at is not None:
-            yield at
-            at = self.search(at + 1)
 
     def _note(self, start: int, end: int, what: str) -> None:
         self.damages.append(Damage(start, end - start, what))
