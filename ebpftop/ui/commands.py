@@ -40,6 +40,6 @@ class DashboardCommands(Provider):
             run = partial(dashboard.run_action, f"show_pane({position})")
             yield f"{probe.title}: {probe.name}", probe.purpose, run
         for action in actions.DASHBOARD:
-            if action.name not in HIDDEN:
+            if action.name not in HIDDEN and dashboard.check_action(action.name, ()):
                 help_text = f"key {action.shown}. {action.help}".strip()
                 yield action.title, help_text, partial(dashboard.run_action, action.name)

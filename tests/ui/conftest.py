@@ -132,3 +132,31 @@ def screen():
             yield screen
 
     return run
+
+
+class Replay:
+    """An app over a tape."""
+
+    def __init__(self, tape, **arguments):
+        self.app = EbpftopApp(None, own_cost=lambda: 0.0, tape=tape, **arguments)
+
+    async def __aenter__(self):
+        self._run = self.app.run_test(size=(120, 40), notifications=True)
+        pilot = await self._run.__aenter__()
+        self.screen = Screen(self.app, SteppedSource(), pilot)
+        await pilot.pause()
+        return self.screen
+
+    async def __aexit__(self, *error):
+        await self._run.__aexit__(*error)
+
+
+async def marked(s, *keys):
+    """Press keys, and wait for the sums."""
+    await s.press(*keys)
+    spans, pane = s.dashboard.feed.spans, s.dashboard.pane
+    for _ in range(200):
+        await s.pilot.pause()
+        if not spans.missing(pane.info.name):
+            return
+    raise AssertionError("the sums were not worked out")

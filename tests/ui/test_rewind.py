@@ -2,14 +2,13 @@
 
 import pytest
 
-from ebpftop.model import Command
+from ebpftop.model import Command, Status
 from ebpftop.recording.flight import FlightRecorder
 from ebpftop.recording.reader import Recording
-from ebpftop.recording.writer import Writer
-from ebpftop.ui.app import EbpftopApp
+from ebpftop.ui.commands import DashboardCommands
 from ebpftop.ui.widgets.timeline import Timeline
 from tests.ui import scenes
-from tests.ui.conftest import Screen, SteppedSource
+from tests.ui.conftest import marked
 
 
 def shown(s):
@@ -192,17 +191,6 @@ def _refusing(path, *arguments, **keywords):
 # Ranges
 
 
-async def marked(s, *keys):
-    """Press keys, and wait for the sums."""
-    await s.press(*keys)
-    spans, pane = s.dashboard.feed.spans, s.dashboard.pane
-    for _ in range(200):
-        await s.pilot.pause()
-        if not spans.missing(pane.info.name):
-            return
-    raise AssertionError("the sums were not worked out")
-
-
 async def test_two_marks_are_a_range_and_its_sum_is_shown(screen):
     async with screen(*scenes.minute()) as s:
         await marked(s, "T", "home", "m", "t", "t", "m")
@@ -258,91 +246,6 @@ async def test_going_back_to_now_ends_the_ranges(screen):
         assert shown(s) == 61
 
 
-# A recording
-
-
-@pytest.fixture
-def recording(tmp_path):
-    path = str(tmp_path / "one.ebt")
-    writer = Writer(path)
-    for record in scenes.minute():
-        writer.add(record)
-    writer.close()
-    return path
-
-
-class Replay:
-    """An app over a tape."""
-
-    def __init__(self, tape, **arguments):
-        self.app = EbpftopApp(None, own_cost=lambda: 0.0, tape=tape, **arguments)
-
-    async def __aenter__(self):
-        self._run = self.app.run_test(size=(120, 40), notifications=True)
-        pilot = await self._run.__aenter__()
-        self.screen = Screen(self.app, SteppedSource(), pilot)
-        await pilot.pause()
-        return self.screen
-
-    async def __aexit__(self, *error):
-        await self._run.__aexit__(*error)
-
-
-async def test_a_recording_plays_from_its_start(recording):
-    async with Replay(Recording(recording)) as s:
-        assert "REPLAY" in s.text()
-        assert shown(s) <= 2
-        assert s.dashboard.query_one(Timeline).display
-
-
-async def test_in_a_recording_the_same_keys_move(recording):
-    async with Replay(Recording(recording)) as s:
-        await s.press("space", "home", "t", "t")
-        assert shown(s) == 3
-        await s.press("end")
-        assert shown(s) == 60
-        await s.press("T")
-        assert shown(s) == 59
-
-
-async def test_a_recording_asks_nobody_for_anything(recording):
-    async with Replay(Recording(recording)) as s:
-        await s.press("2", "3", "ctrl+r", "r", "exclamation_mark")
-        assert "cut" in s.text()
-
-
-async def test_a_file_that_is_being_written_is_followed(tmp_path):
-    writer = Writer(str(tmp_path / "growing.ebt"))
-    for record in scenes.minute(ticks=5):
-        writer.add(record)
-    async with Replay(Recording(writer.path)) as s:
-        assert shown(s) == 5
-        for record in (scenes.host(6), scenes.biotop(6), scenes.tick(6)):
-            writer.add(record)
-        s.dashboard._advance()
-        await s.settle()
-        assert shown(s) == 6
-    writer.close()
-
-
-async def test_a_demo_begins_again_at_its_end(recording):
-    async with Replay(Recording(recording), loop=True) as s:
-        feed = s.dashboard.feed
-        feed.seek(59)
-        feed.player.playing = True
-        feed.advance(0.1)
-        assert feed.player.position == 0
-
-
-async def test_a_filter_and_a_selection_stay_from_moment_to_moment(recording):
-    async with Replay(Recording(recording)) as s:
-        await s.press("space", "slash", *"nginx", "enter", "down")
-        selected = s.table.selection
-        await s.press("end", "T", "home")
-        assert s.table.filtered == "nginx"
-        assert s.table.selection == selected
-
-
 async def test_a_probe_that_is_started_from_the_past_is_started_now(screen):
     async with screen(*scenes.minute()) as s:
         s.source.sent.clear()
@@ -355,3 +258,112 @@ def test_a_flight_recorder_is_a_tape():
     for record in scenes.minute(ticks=3):
         flight.add(record)
     assert (flight.growing, flight.overview.end) == (True, 3)
+
+
+# What was in the way of people
+
+
+async def typed(s, text):
+    await s.press("b")
+    s.dashboard.query_one("#jump").value = text
+    await s.press("enter")
+
+
+async def test_a_moment_outside_goes_to_the_nearest_and_says_what_there_is(screen):
+    async with screen(*scenes.minute()) as s:
+        await typed(s, "14:00:00")
+        assert shown(s) == 1
+        assert "14:00:00 is not in here: it is from" in s.text()
+
+
+async def test_now_is_where_it_is_live(screen):
+    async with screen(*scenes.minute()) as s:
+        await s.press("T", "home")
+        await typed(s, "now")
+        assert "LIVE" in s.text()
+
+
+async def test_in_the_past_a_probe_that_did_not_run_has_no_figures_of_before(screen):
+    async with screen(*scenes.minute(ticks=3), Status("biotop", "idle"), scenes.tick(4)) as s:
+        await s.press("T", "t")
+        assert "it was not running at this moment" in s.text()
+
+
+async def test_an_interval_is_measured_against_what_was_asked_for_then(screen):
+    slow = [
+        scenes.biotop(3, dt_ns=5 * scenes.SECOND),
+        scenes.tick(3, interval_ns=5 * scenes.SECOND),
+    ]
+    async with screen(*scenes.minute(ticks=2), scenes.host(3), *slow, scenes.tick(4)) as s:
+        await s.press("T")
+        assert "instead of" not in s.text()
+
+
+async def test_the_clock_above_is_that_of_the_timeline(screen):
+    async with screen(*scenes.minute(ticks=3), scenes.tick(4)) as s:
+        await s.press("space")
+        assert s.text().splitlines()[0].count("14:13:24") == 1
+
+
+async def test_a_stream_that_ends_ends_the_recording_in_good_order(screen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with screen(*scenes.minute(ticks=2)) as s:
+        await s.press("r")
+        await s.feed(scenes.host(3), scenes.biotop(3), scenes.tick(3))
+        s.source.end("the collector went away")
+        await s.settle()
+        assert "REC " not in s.text().splitlines()[0]
+        (path,) = tmp_path.glob("*.ebt")
+        assert Recording(str(path)).segments[0].indexed
+
+
+async def test_a_stream_that_ends_while_the_past_is_looked_at_says_so_and_stays_there(screen):
+    async with screen(*scenes.minute()) as s:
+        await s.press("T", "home")
+        s.source.end("the collector went away")
+        await s.settle()
+        assert "the collector went away" in s.text()
+        assert shown(s) == 1
+
+
+async def test_the_size_of_a_recording_is_told_while_the_display_stands_still(
+    screen, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    async with screen(*scenes.minute(ticks=2), size=(160, 40)) as s:
+        await s.press("r", "space")
+        before = s.text().splitlines()[0]
+        await s.feed(scenes.host(3), scenes.biotop(3), scenes.tick(3))
+        assert s.text().splitlines()[0] != before
+
+
+async def test_marks_that_are_taken_away_meanwhile_leave_no_work_behind(screen):
+    async with screen(*scenes.minute(ticks=5)) as s:
+        spans, info = s.dashboard.feed.spans, s.dashboard.pane.info
+        spans.add(0, 4)
+        work = spans.work(info)
+        next(work)
+        spans.clear()
+        assert list(work) == []
+        assert spans.progress == 1
+
+
+async def from_palette(s, title):
+    """Choose a command of the palette; fails where it is not in there."""
+    commands = DashboardCommands(s.app.screen)._commands()
+    await {name: run for name, _, run in commands}[title]()
+    await s.pilot.pause()
+
+
+async def test_the_palette_moves_through_time_too(screen):
+    async with screen(*scenes.minute()) as s:
+        await from_palette(s, "One tick back")
+        assert shown(s) == 59
+        await from_palette(s, "Go to the oldest")
+        assert shown(s) == 1
+
+
+async def test_the_palette_has_no_command_that_does_nothing(screen):
+    async with screen(*scenes.minute()) as s:
+        commands = DashboardCommands(s.app.screen)._commands()
+        assert "Go to the oldest" not in [title for title, _, _ in commands]
