@@ -22,7 +22,7 @@ setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
 
 test: setup-dev check
-	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/probes --ignore=tests/ui
+	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/probes --ignore=tests/recordings --ignore=tests/ui
 
 # Format, lint, types, import contracts, fast tests: before each commit.
 check: setup-dev
@@ -31,7 +31,7 @@ check: setup-dev
 	clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest tests/unit tests/probes tests/ui
+	$(BIN)/pytest tests/unit tests/probes tests/recordings tests/ui
 
 format: setup-dev
 	$(BIN)/ruff format $(SOURCES)

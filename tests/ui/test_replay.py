@@ -122,8 +122,8 @@ def two_runs(tmp_path):
     for name, probes, first in ((path + ".1", scenes.PROBES, 1), (path, (info,), 100)):
         writer = Writer(name)
         hello = replace(scenes.hello(probes), mono_ns=first)
-        for record in (hello, scenes.running(info), *scenes.PEOPLE):
-            writer.add(record)
+        for opening in (hello, scenes.running(info), *scenes.PEOPLE):
+            writer.add(opening)
         for seq in range(first, first + 3):
             sample = scenes.biotop(seq)
             if first > 1:

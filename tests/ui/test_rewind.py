@@ -1,5 +1,7 @@
 """Time on the screen: stop, step, jump, play, come back to now; live and in a recording alike."""
 
+from typing import Any
+
 import pytest
 
 from ebpftop.model import Command, Status
@@ -351,7 +353,8 @@ async def test_marks_that_are_taken_away_meanwhile_leave_no_work_behind(screen):
 async def from_palette(s, title):
     """Choose a command of the palette; fails where it is not in there."""
     commands = DashboardCommands(s.app.screen)._commands()
-    await {name: run for name, _, run in commands}[title]()
+    chosen: Any = {name: run for name, _, run in commands}[title]()
+    await chosen
     await s.pilot.pause()
 
 
