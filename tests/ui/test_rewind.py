@@ -319,6 +319,16 @@ async def test_a_stream_that_ends_ends_the_recording_in_good_order(screen, tmp_p
         assert Recording(str(path)).segments[0].indexed
 
 
+async def test_after_the_end_of_a_stream_there_is_nothing_to_record(screen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with screen(*scenes.minute(ticks=2)) as s:
+        s.source.end("the collector went away")
+        await s.settle()
+        await s.press("r")
+        assert "! saves its last minutes" in s.text()
+        assert not list(tmp_path.iterdir())
+
+
 async def test_a_stream_that_ends_while_the_past_is_looked_at_says_so_and_stays_there(screen):
     async with screen(*scenes.minute()) as s:
         await s.press("T", "home")

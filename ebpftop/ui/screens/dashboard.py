@@ -127,7 +127,7 @@ class Dashboard(Rewindable):
         """Say why there is nothing new any more; what was last seen stays."""
         banner = self.query_one("#banner", Static)
         reason = fmt.clean(self.feed.ended)
-        banner.update(Content(f" {reason} · the figures are the last ones · q quits"))
+        banner.update(Content(f" {reason} · nothing new comes · q quits"))
         banner.set_classes("-failed" if self.feed.failed else "-ended")
         self.query_one("#waiting", Static).update(Content(reason))
         self._draw_header()

@@ -174,6 +174,9 @@ class Rewindable(Screen[None]):
         if not feed.stream:
             self._say("this is a recording; `ebpftop cut` makes an excerpt of it")
             return
+        if feed.ended and not feed.writer:
+            self._say("the stream has ended; ! saves its last minutes", wrong=True)
+            return
         try:
             if feed.writer:
                 written = feed.stop_recording()
@@ -192,6 +195,9 @@ class Rewindable(Screen[None]):
         """Write the last minutes to a file."""
         if not self.feed.stream:
             self._say("this is a recording; `ebpftop cut` makes an excerpt of it")
+            return
+        if not len(self.feed.tape.overview):
+            self._say("nothing was measured yet", wrong=True)
             return
         try:
             path = default_name(self.feed.store.hello)
