@@ -38,6 +38,10 @@ def replay(path: str, pane: str | None = None, theme: str | None = None, loop: b
     if not len(tape.overview) and not tape.growing:
         tape.close()
         return fail(f"{path} holds no sample that can be read; `ebpftop repair {path}` says why")
+    shown = [probe.name for probe in tape.hello.probes if probe.views] if tape.hello else []
+    if pane and shown and pane not in shown:
+        tape.close()
+        return fail(f"{path} has no probe named {pane}; there are {', '.join(shown)}", status=2)
     from ebpftop.ui.app import run
 
     return run(None, theme=theme, first_pane=pane, tape=tape, loop=loop)

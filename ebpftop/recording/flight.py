@@ -18,7 +18,7 @@ from ebpftop.recording.container import (
 )
 from ebpftop.recording.reader import ChunkTape
 from ebpftop.recording.tape import RecordingError
-from ebpftop.recording.writer import create, refused
+from ebpftop.recording.writer import create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ class FlightRecorder(ChunkTape):
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-            raise RecordingError(refused(path, error)) from None
+            raise RecordingError(f"{path}: {error.strerror or error}; nothing was saved") from None
         return len(self.overview)
 
     def continued(self) -> Chunker:

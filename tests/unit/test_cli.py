@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from ebpftop.commands.demo import RECORDING
+from ebpftop.commands.view import replay
 from ebpftop.sources import interpreter
 from ebpftop.sources.base import SourceError
 
@@ -62,3 +64,8 @@ def test_probes_lists_every_probe_and_its_state():
     result = run("probes")
     assert result.stdout.startswith("biotop  ")
     assert result.stderr == ""
+
+
+def test_a_pane_that_a_recording_does_not_have_is_said(capsys):
+    assert replay(str(RECORDING), pane="nosuch") == 2
+    assert "has no probe named nosuch; there are biotop" in capsys.readouterr().err
