@@ -10,7 +10,6 @@ takes a stream that was kept. Sizes are of whole chunks. Nothing is asserted.
 from __future__ import annotations
 
 import argparse
-import gc
 import shutil
 import statistics
 import subprocess
@@ -28,10 +27,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import synthetic  # noqa: E402
 from benchmarks.busy import busy  # noqa: E402
 from ebpftop import stream  # noqa: E402
-from ebpftop.commands.record import GC_THRESHOLD  # noqa: E402
 from ebpftop.model import Hello, Sample, Tick  # noqa: E402
 from ebpftop.recording.container import LEVEL, TICKS  # noqa: E402
 from ebpftop.recording.writer import Writer  # noqa: E402
+from ebpftop.sources.base import expect_many_rows  # noqa: E402
 from ebpftop.sources.interpreter import collector_python  # noqa: E402
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ def main() -> None:
             real = list(stream.records(lines))
         print_row("", *HEADINGS)
         print_row("---", *["--:"] * len(HEADINGS))
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLD)  # as `ebpftop record` does
+        expect_many_rows()  # as `ebpftop record` does
         for level in LEVELS:
             print_row(f"zstd {level}", *figures(real, folder, level))
         made = list(synthetic.records(5 * TICKS))

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 
 
+class UsageError(Exception):
+    """What was asked for is not there; one line for the user."""
+
+
 def fail(message: str, status: int = 1) -> int:
     """One line for the user: what, why, what to do."""
     print(f"ebpftop: {message}", file=sys.stderr)

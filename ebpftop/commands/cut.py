@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
-import sys
 import textwrap
+from typing import TYPE_CHECKING
 
-from ebpftop.commands import fail, with_moments
+from ebpftop.commands import UsageError, fail, with_moments
+from ebpftop.commands.reading import with_recording
 from ebpftop.recording import when
 from ebpftop.recording.anonymise import WHAT_IT_DOES, Anonymiser
 from ebpftop.recording.cut import Excerpt, write
-from ebpftop.recording.reader import Recording
 from ebpftop.recording.tape import RecordingError
-from ebpftop.stream import StreamError
 from ebpftop.views import format as fmt
+
+if TYPE_CHECKING:
+    from ebpftop.recording.reader import Recording
 
 DESCRIPTION = "Writes an excerpt of a recording, as a recording of its own."
 EPILOG = f"""\
@@ -35,24 +35,10 @@ examples:
   ebpftop cut box.ebt --from -10m --probe biotop offcputime --anonymise -o to-share.ebt"""
 
 
-class _UsageError(Exception):
-    """What was asked for is not there; one line for the user."""
-
-
 def main(arguments: list[str]) -> int:
     """Write the excerpt and say what is in it; returns the exit status."""
     options = _parser().parse_args(with_moments(arguments, "--from", "--to"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        with contextlib.closing(Recording(options.file)) as recording:
-            _cut(recording, options)
-    except _UsageError as error:
-        return fail(fmt.clean(str(error)), status=2)
-    except (RecordingError, StreamError) as error:
-        return fail(fmt.clean(str(error)))
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return with_recording(options.file, lambda recording: _cut(recording, options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +65,7 @@ def _cut(recording: Recording, options: argparse.Namespace) -> None:
     try:
         records = Excerpt(recording, options.probe).records(runs)
     except ValueError as error:
-        raise _UsageError(str(error)) from None
+        raise UsageError(str(error)) from None
     files = [segment.path for segment in recording.segments]
     changed = map(Anonymiser(), records) if options.anonymise else records
     ticks = write(options.output, changed, files, options.force)
@@ -104,7 +90,7 @@ def _runs(recording: Recording, options: argparse.Namespace) -> list[tuple[int, 
             options.first, options.last, wall_ns_first=start_ns, wall_ns_last=end_ns
         )
     except ValueError as error:
-        raise _UsageError(str(error)) from None
+        raise UsageError(str(error)) from None
     runs = when.ticks(overview, first_ns, last_ns)
     if not runs:
         raise RecordingError(

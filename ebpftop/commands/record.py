@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import os
 import re
 import shutil
@@ -21,7 +20,7 @@ from ebpftop.model import Bye, Hello, Status, Tick
 from ebpftop.recording.names import default_name, stamped
 from ebpftop.recording.tape import RecordingError
 from ebpftop.recording.writer import Writer
-from ebpftop.sources.base import SourceError
+from ebpftop.sources.base import SourceError, expect_many_rows
 from ebpftop.views import format as fmt
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from ebpftop.recording.retain import Rotation
     from ebpftop.sources.base import Source
 
-# Thousands of tuples live for a tick; looking for cycles among them is a tenth of the cost.
-GC_THRESHOLD = (50_000, 20, 50)
 NICE = 10
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 3600.0
 LEAST_BYTES = 64 << 10
@@ -231,8 +228,7 @@ def main(arguments: list[str]) -> int:
         drop_privileges()
         os.nice(NICE)
         teller = Teller()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLD)
+        expect_many_rows()
         sink = FlightSink(options, teller) if options.flight else FileSink(options, teller)
         return asyncio.run(_record(source, sink, teller, options.duration))
     except (SourceError, RecordingError) as error:

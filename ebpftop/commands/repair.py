@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
-import sys
 from typing import TYPE_CHECKING
 
-from ebpftop.commands import fail
+from ebpftop.commands.reading import with_recording
 from ebpftop.recording import when
 from ebpftop.recording.cut import Excerpt, write
-from ebpftop.recording.reader import Recording
 from ebpftop.recording.repair import losses
 from ebpftop.recording.tape import RecordingError
-from ebpftop.stream import StreamError
 from ebpftop.views import format as fmt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ebpftop.recording.reader import Recording
     from ebpftop.recording.repair import Loss
     from ebpftop.recording.segment import Segment
 
@@ -42,15 +38,7 @@ example:
 def main(arguments: list[str]) -> int:
     """Say what is lost and write the copy; returns the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        with contextlib.closing(Recording(options.file)) as recording:
-            _repair(recording, options)
-    except (RecordingError, StreamError) as error:
-        return fail(fmt.clean(str(error)))
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return with_recording(options.file, lambda recording: _repair(recording, options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from ebpftop.commands import fail, with_moments
+from ebpftop.commands import UsageError, fail, with_moments
 from ebpftop.model import Hello, Sample, Status, Tick
 from ebpftop.recording.tape import RecordingError
 from ebpftop.recording.when import local
@@ -50,10 +50,6 @@ examples:
   sudo ebpftop top syscount -n 1 --json | jq -c '.rows[] | select(.errors > 0)'"""
 
 
-class _UsageError(Exception):
-    """What was asked for is not there; one line for the user."""
-
-
 class _ProbeError(Exception):
     """The probe gives no samples; one line for the user."""
 
@@ -74,7 +70,7 @@ def main(arguments: list[str]) -> int:
             _print_stream(options)
         else:
             _print_recording(options)
-    except _UsageError as error:
+    except UsageError as error:
         return fail(str(error), status=2)
     except (_ProbeError, SourceError, RecordingError, StreamError) as error:
         return fail(str(error))
@@ -181,7 +177,7 @@ def _print_recording(options: argparse.Namespace) -> None:
 
 
 def _tick_at(overview: Overview, text: str) -> int:
-    """The tick of a moment; raises _UsageError for what is none."""
+    """The tick of a moment; raises UsageError for what is none."""
     from ebpftop.recording import when
 
     first_ns, last_ns = overview.wall(overview.first), overview.wall(overview.end - 1)
@@ -190,7 +186,7 @@ def _tick_at(overview: Overview, text: str) -> int:
             text, wall_ns_first=first_ns, wall_ns_last=last_ns, relative_to_ns=last_ns
         )
     except ValueError as error:
-        raise _UsageError(str(error)) from None
+        raise UsageError(str(error)) from None
     return overview.at(wall_ns)
 
 
@@ -236,17 +232,17 @@ class Printer:
         return enough
 
     def learn(self, probes: Iterable[ProbeInfo]) -> None:
-        """Learn of the probes; raises _UsageError where they have not what is asked for."""
+        """Learn of the probes; raises UsageError where they have not what is asked for."""
         options = self._options
         known = {probe.name: probe for probe in probes if probe.views}
         if options.name not in known:
-            raise _UsageError(f"no probe named {options.name}; there are {', '.join(known)}")
+            raise UsageError(f"no probe named {options.name}; there are {', '.join(known)}")
         try:
             self._plan = Plan.of(known[options.name], options.table, self._state)
         except ValueError as error:
-            raise _UsageError(str(error)) from None
+            raise UsageError(str(error)) from None
         if self._plan.axes and options.sort and not options.json:
-            raise _UsageError(f"{self._plan.table} is a histogram: only --json can sort its rows")
+            raise UsageError(f"{self._plan.table} is a histogram: only --json can sort its rows")
 
     def must_have_printed(self, source: str) -> None:
         """Raises _ProbeError where there was no sample, with what the stream says of it."""

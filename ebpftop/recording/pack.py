@@ -14,6 +14,7 @@ import orjson
 
 from ebpftop import stream
 from ebpftop.model import Hello, Process, Sample, Status
+from ebpftop.views.store import remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,11 +48,8 @@ class Known:
     def add(self, record: Record) -> None:
         """Take in a record that was said in this chunk."""
         if isinstance(record, Process):
-            self._processes.pop(record.pid, None)
-            self._processes[record.pid] = record
             self._said.add(record.pid)
-            if len(self._processes) > PROCESSES:
-                del self._processes[next(iter(self._processes))]
+            remember(self._processes, record, PROCESSES)
         elif isinstance(record, Status):
             self._statuses[record.probe] = record
         elif isinstance(record, Hello):

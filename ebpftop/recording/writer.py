@@ -74,7 +74,6 @@ class Writer:
         self.chunker = chunker or Chunker(level=level)
         self.chunker.recording = self._id
         self._chunks: list[tuple[int, int, bytes]] = []
-        self._chunk_at = 0
         self._sync = ThreadPoolExecutor(1, "fsync")
         self._synced: Future[None] | None = None
         hello = self.chunker.known.hello

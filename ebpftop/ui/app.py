@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from textual import work
 from textual.app import App, SystemCommand
 
 from ebpftop.recording.tape import RecordingError
-from ebpftop.sources.base import SourceError
+from ebpftop.sources.base import SourceError, expect_many_rows
 from ebpftop.ui import themes
 from ebpftop.ui.commands import DashboardCommands
 from ebpftop.ui.demand import Demand
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 # Keys are looked at after so many records at the latest: a burst of identities is long.
 BURST = 64
-# A sample is thousands of tuples that live for an interval; looking for cycles among them at the
-# usual rate takes a fifth of the screen's CPU time.
-GC_THRESHOLD = (50_000, 20, 50)
 
 
 class EbpftopApp(App[int]):
@@ -147,8 +143,7 @@ def run(
 ) -> int:
     """Show a source, or a tape, until the user quits; returns the exit status."""
     app = EbpftopApp(source, theme, first_pane, tape=tape, loop=loop)
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
+    expect_many_rows()
     try:
         app.run()
     finally:

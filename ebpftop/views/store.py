@@ -25,6 +25,20 @@ PROCESSES = 16_384
 STACKS = 16_384
 
 
+def remember(processes: dict[int, Process], process: Process, limit: int) -> int | None:
+    """Keep an identity as the newest of its pid; returns the pid that is forgotten for it, if any.
+
+    The dictionary stays in the order of the last news, so the first is the one to forget.
+    """
+    processes.pop(process.pid, None)
+    processes[process.pid] = process
+    if len(processes) <= limit:
+        return None
+    oldest = next(iter(processes))
+    del processes[oldest]
+    return oldest
+
+
 class History:
     """Samples of one probe, oldest first."""
 
@@ -194,12 +208,10 @@ class Store:
         return self._stacks.setdefault(stack, stack)
 
     def _add_process(self, process: Process) -> None:
-        self.processes.pop(process.pid, None)  # so that the dictionary is in order of last news
-        self.processes[process.pid] = process
         self.names[process.pid] = process.comm
-        if len(self.processes) > PROCESSES:
-            oldest = next(iter(self.processes))
-            del self.processes[oldest], self.names[oldest]
+        forgotten = remember(self.processes, process, PROCESSES)
+        if forgotten is not None:
+            del self.names[forgotten]
         if process.cgroup:
             self.cgroups[process.cgroup] = process.unit or process.cgroup_path
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ebpftop.model import Column, Hello, Process, Sample, Table
 from ebpftop.recording.export import SAMPLES, ExportError
 from ebpftop.recording.export.output import in_file_name
+from ebpftop.views.store import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -95,12 +96,10 @@ class Identities:
 
     def add(self, process: Process) -> None:
         """Take in what is said of a process."""
-        self._processes.pop(process.pid, None)  # so that the dictionary is in order of last news
-        self._processes[process.pid] = process
         self.names[process.pid] = process.comm
-        if len(self._processes) > REMEMBERED:
-            oldest = next(iter(self._processes))
-            del self._processes[oldest], self.names[oldest]
+        forgotten = remember(self._processes, process, REMEMBERED)
+        if forgotten is not None:
+            del self.names[forgotten]
         if process.cgroup:
             self._cgroups[process.cgroup] = (process.unit, process.cgroup_path)
             if len(self._cgroups) > REMEMBERED:
