@@ -2,8 +2,6 @@
 
 import asyncio
 import inspect
-import os
-import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -108,9 +106,8 @@ class Screen:
 
 
 @pytest.fixture(autouse=True)
-def _utc(monkeypatch):
-    monkeypatch.setitem(os.environ, "TZ", "UTC")
-    time.tzset()
+def _utc(utc):
+    """Clocks on the screen are the same everywhere."""
 
 
 def make(*records, live=True, **arguments):

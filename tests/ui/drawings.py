@@ -140,12 +140,12 @@ def stacks(number: int = 30) -> list[Sample]:
     return samples
 
 
-class OneWidget(App[None]):
-    """An app that holds one drawing."""
+class Themed(App[None]):
+    """An app that holds one widget, in one of our themes."""
 
-    def __init__(self, widget, samples=(), match=None, theme=themes.DEFAULT):
+    def __init__(self, widget, theme=themes.DEFAULT):
         super().__init__()
-        self.widget, self.shown, self.match, self.wanted = widget, samples, match or {}, theme
+        self.widget, self.wanted = widget, theme
 
     def compose(self):
         yield self.widget
@@ -157,6 +157,21 @@ class OneWidget(App[None]):
         for theme in themes.load()[0]:
             self.register_theme(theme)
         self.theme = self.wanted
+        self.draw()
+
+    def draw(self):
+        """Show the widget what it is to draw."""
+        raise NotImplementedError
+
+
+class OneWidget(Themed):
+    """An app that holds one drawing."""
+
+    def __init__(self, widget, samples=(), match=None, theme=themes.DEFAULT):
+        super().__init__(widget, theme)
+        self.shown, self.match = samples, match or {}
+
+    def draw(self):
         self.widget.show(self.shown, self.match)
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from textual.app import App
 
 from ebpftop.model import View
 from ebpftop.ui import themes
@@ -80,32 +79,21 @@ KINDS = {"table": processes, "histogram": latencies, "stat": figures, "flame": s
 NEW = scenes.process(7321, "compactor", "/usr/bin/compactor --all")
 
 
-class Compared(App[None]):
+class Compared(drawings.Themed):
     """One view, the samples of two ranges, and their sums."""
 
     CSS_PATH = themes.STYLE_FILES
 
     def __init__(self, kind, theme=themes.DEFAULT, picture="compare"):
-        super().__init__()
         info, view, self.first, self.second = KINDS[kind]()
+        super().__init__(cast("Any", widget_for(info, info.views[view])), theme)
         self.a, self.b = total(info, self.first), total(info, self.second)
-        self.widget = cast("Any", widget_for(info, info.views[view]))
-        self.wanted = theme
         self.table = kind == "table"
         self.picture = picture
         if not self.table:
             self.widget.names = drawings.NAMES
 
-    def compose(self):
-        yield self.widget
-
-    def get_theme_variable_defaults(self):
-        return themes.variables(self.current_theme)
-
-    def on_mount(self):
-        for theme in themes.load()[0]:
-            self.register_theme(theme)
-        self.theme = self.wanted
+    def draw(self):
         getattr(self, self.picture)()
         self.widget.focus()
 

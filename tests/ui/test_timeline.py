@@ -7,11 +7,11 @@ import random
 
 import pytest
 from textual import on
-from textual.app import App
 
 from ebpftop.recording.overview import Mark, Overview, Summary
 from ebpftop.ui import themes
 from ebpftop.ui.widgets.timeline import Timeline
+from tests.ui import drawings
 
 SECOND = 1_000_000_000
 START_NS = 1_763_546_400 * SECOND  # 2025-11-19 10:00:00 UTC
@@ -56,33 +56,23 @@ def even(number: int) -> Overview:
     return made
 
 
-class OneTimeline(App[None]):
+class OneTimeline(drawings.Themed):
     """An app that holds a timeline, and remembers what it said."""
 
     CSS_PATH = themes.STYLE_FILES
     CSS = "Timeline, Dashboard.-timeline Timeline { display: block; height: 1fr; }"
 
     def __init__(self, overview, theme=themes.DEFAULT, **shown):
-        super().__init__()
-        self.overview, self.wanted, self.shown = overview, theme, {**SHOWN, **shown}
-        self.timeline = Timeline()
+        super().__init__(Timeline(), theme)
+        self.overview, self.shown = overview, {**SHOWN, **shown}
         self.said = []
 
-    def compose(self):
-        yield self.timeline
-
-    def get_theme_variable_defaults(self):
-        return themes.variables(self.current_theme)
-
-    def on_mount(self):
-        for theme in themes.load()[0]:
-            self.register_theme(theme)
-        self.theme = self.wanted
+    def draw(self):
         self.show()
 
     def show(self, **changes):
         self.shown.update(changes)
-        self.timeline.show(self.overview, "biotop", **self.shown)
+        self.widget.show(self.overview, "biotop", **self.shown)
 
     @on(Timeline.Sought)
     def _sought(self, message):
@@ -137,8 +127,8 @@ def test_in_other_colours(snap_compare, theme):
 def test_no_room_is_no_error(size, make):
     @driven(make, size, ranges=RANGES)
     async def look(pilot, app):
-        await pilot.hover(app.timeline, offset=(0, size[1] - 1))
-        await pilot.click(app.timeline, offset=(0, 0))
+        await pilot.hover(app.widget, offset=(0, size[1] - 1))
+        await pilot.click(app.widget, offset=(0, 0))
         await pilot.pause()
         assert [len(line) for line in app.lines()] == [size[0]] * size[1]
 
@@ -147,7 +137,7 @@ def test_no_room_is_no_error(size, make):
 
 @driven(functools.partial(even, 500))
 async def test_a_click_seeks_the_tick_that_is_there(pilot, app):
-    await pilot.click(app.timeline, offset=(40, 1))
+    await pilot.click(app.widget, offset=(40, 1))
     assert app.said == [("sought", 200)]
 
 
@@ -156,33 +146,33 @@ async def test_a_click_on_a_spike_seeks_its_highest_tick(pilot, app):
     loads = app.overview.loads["biotop"]
     highest = max(range(100, 150), key=loads.__getitem__)
     column = app.lines()[3].index("▲")
-    await pilot.click(app.timeline, offset=(column, 1))
-    await pilot.click(app.timeline, offset=(column + 4, 3))
+    await pilot.click(app.widget, offset=(column, 1))
+    await pilot.click(app.widget, offset=(column + 4, 3))
     assert app.said == [("sought", highest)] * 2
 
 
 @driven(incident)
 async def test_a_click_on_a_mark_seeks_what_it_marks(pilot, app):
-    await pilot.click(app.timeline, offset=(app.lines()[2].index("✗"), 2))
+    await pilot.click(app.widget, offset=(app.lines()[2].index("✗"), 2))
     assert app.said == [("sought", 372)]
 
 
 @driven(incident)
 async def test_a_click_on_the_status_does_nothing(pilot, app):
-    await pilot.click(app.timeline, offset=(40, 0))
+    await pilot.click(app.widget, offset=(40, 0))
     assert app.said == []
 
 
 @driven(functools.partial(even, 10))
 async def test_fewer_ticks_than_columns_can_be_clicked_each(pilot, app):
     for tick in range(10):
-        await pilot.click(app.timeline, offset=(tick * 10 + 7, 1))
+        await pilot.click(app.widget, offset=(tick * 10 + 7, 1))
     assert app.said == [("sought", tick) for tick in range(10)]
 
 
 @driven(Overview)
 async def test_without_ticks_there_is_nothing_to_click(pilot, app):
-    await pilot.click(app.timeline, offset=(40, 1))
+    await pilot.click(app.widget, offset=(40, 1))
     assert app.said == []
     assert "no ticks yet" in app.lines()[0]
 
@@ -191,11 +181,11 @@ async def test_without_ticks_there_is_nothing_to_click(pilot, app):
 def test_a_drag_marks_all_ticks_from_one_place_to_the_other(begin, end):
     @driven(functools.partial(even, 500))
     async def drag(pilot, app):
-        await pilot.mouse_down(app.timeline, offset=(begin, 1))
-        await pilot.hover(app.timeline, offset=(end, 1))
+        await pilot.mouse_down(app.widget, offset=(begin, 1))
+        await pilot.hover(app.widget, offset=(end, 1))
         await pilot.pause()
         assert "A … 1m45s" in app.lines()[0]
-        await pilot.mouse_up(app.timeline, offset=(end, 1))
+        await pilot.mouse_up(app.widget, offset=(end, 1))
         assert app.said == [("ranged", 100, 204)]
 
     drag()
@@ -203,28 +193,28 @@ def test_a_drag_marks_all_ticks_from_one_place_to_the_other(begin, end):
 
 @driven(functools.partial(even, 500))
 async def test_a_drag_may_end_above_the_bars(pilot, app):
-    await pilot.mouse_down(app.timeline, offset=(20, 1))
-    await pilot.mouse_up(app.timeline, offset=(40, 0))
+    await pilot.mouse_down(app.widget, offset=(20, 1))
+    await pilot.mouse_up(app.widget, offset=(40, 0))
     assert app.said == [("ranged", 100, 204)]
 
 
 @driven(functools.partial(even, 500))
 async def test_ticks_that_come_during_a_drag_do_not_move_its_begin(pilot, app):
-    await pilot.mouse_down(app.timeline, offset=(20, 1))
+    await pilot.mouse_down(app.widget, offset=(20, 1))
     app.overview.forget(100)
     app.show()
     await pilot.pause()
-    await pilot.mouse_up(app.timeline, offset=(99, 1))
+    await pilot.mouse_up(app.widget, offset=(99, 1))
     assert app.said == [("ranged", 100, 499)]
 
 
 @driven(incident, (200, 3))
 async def test_what_is_pointed_at_is_told_about_until_the_pointer_leaves(pilot, app):
     column = app.lines()[2].index("✗")
-    await pilot.hover(app.timeline, offset=(column, 1))
+    await pilot.hover(app.widget, offset=(column, 1))
     await pilot.pause()
     assert "10:10:25   not measured  the verifier refused [the] program " in app.lines()[0]
-    await pilot.hover(app.timeline, offset=(column, 0))
+    await pilot.hover(app.widget, offset=(column, 0))
     await pilot.pause()
     assert "verifier" not in app.lines()[0]
 
@@ -243,9 +233,9 @@ async def test_it_follows_position_and_new_ticks(pilot, app):
 
 @driven(functools.partial(even, 500))
 async def test_it_is_drawn_again_only_when_something_changed(pilot, app):
-    drawn = app.timeline._lines
+    drawn = app.widget._lines
     app.show()
-    assert app.timeline._lines is drawn
+    assert app.widget._lines is drawn
     app.overview.marks.append(Mark(499, "failed", "biotop", "refused"))
     app.show()
     await pilot.pause()
@@ -254,7 +244,7 @@ async def test_it_is_drawn_again_only_when_something_changed(pilot, app):
 
 @driven(incident, (200, 3))
 async def test_it_fits_into_a_new_size(pilot, app):
-    await pilot.hover(app.timeline, offset=(190, 1))
+    await pilot.hover(app.widget, offset=(190, 1))
     await pilot.resize_terminal(70, 3)
     await pilot.pause()
     assert [len(line) for line in app.lines()] == [70] * 3

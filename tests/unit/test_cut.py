@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,8 @@ from ebpftop.recording.segment import FileChunk
 from ebpftop.recording.tape import RecordingError
 from ebpftop.recording.writer import Writer
 from tests.ui import scenes
+
+pytestmark = pytest.mark.usefixtures("utc")
 
 S = scenes.SECOND
 TICKS = 200  # three chunks and a part
@@ -50,15 +51,6 @@ def record(path, records):
         writer.add(each)
     writer.close()
     return path
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -25,17 +24,10 @@ from tests.unit import exported
 from tests.unit.exported import START_NS, rows_of
 from tests.unit.made import SECOND
 
+pytestmark = pytest.mark.usefixtures("utc")
+
 TICKS = 20
 COMMAND = [sys.executable, "-m", "ebpftop", "export"]
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,8 @@ from ebpftop.recording.writer import Writer
 from ebpftop.views import format as fmt
 from tests.ui import scenes
 
+pytestmark = pytest.mark.usefixtures("utc")
+
 S = scenes.SECOND
 TICKS = 200  # three chunks of 60, and one of 20
 
@@ -28,15 +29,6 @@ def story():
     for seq in range(1, TICKS + 1):
         yield scenes.biotop(seq)
         yield scenes.tick(seq)
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from ebpftop import registry, stream
 from ebpftop.commands import top, with_moments
 from ebpftop.model import Hello, Process, Sample, Status, Tick
 from ebpftop.recording.writer import Writer
+
+pytestmark = pytest.mark.usefixtures("utc")
 
 SECOND = 1_000_000_000
 START_NS = 1_790_000_000 * SECOND  # 2026-09-21 14:13:20 UTC
@@ -33,15 +34,6 @@ PEOPLE = [
     Process(1204, 2, "nginx", cmdline="nginx: worker", cgroup=4, unit="nginx.service"),
     Process(5, 3, "evil\x1b[31m\nname"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def sample(seq=1, io=IO, **changes):

@@ -1,8 +1,6 @@
 """The lines above and below a timeline: status, times and marks."""
 
 import math
-import os
-import time
 
 import pytest
 
@@ -13,14 +11,10 @@ from ebpftop.views.captions import Moment
 from ebpftop.views.timeline import columns
 from tests.unit.ticks import HOSTILE, PROBE, SECOND, START_NS, made_at_random, overview
 
+pytestmark = pytest.mark.usefixtures("utc")
+
 NAN = math.nan
 LATER_NS = START_NS + 90 * 86_400 * SECOND
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch):
-    monkeypatch.setitem(os.environ, "TZ", "UTC")
-    time.tzset()
 
 
 def shown(ticks, width):
