@@ -158,6 +158,8 @@ class Sample:
             rows that were left out, so totals hold.
         lost: what was not counted, by reason.
         truncated: how many rows went into the row of the others, by table.
+        scope: what the kernel was told to count alone, `{"pid": 4242}` or `{"cgroup": 811}`;
+            empty where everything was counted.
     """
 
     probe: str
@@ -169,6 +171,7 @@ class Sample:
     lost: dict[str, int] = field(default_factory=dict)
     cost: Cost = Cost()
     truncated: dict[str, int] = field(default_factory=dict)
+    scope: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,13 @@ class Process:
     """Identity of a process, sent when it is first seen and again when it changes its name.
 
     `start_ns` counts from boot, so that (pid, start_ns) names one process for ever.
+
+    Attributes:
+        cgroup, cgroup_path: id and path (`/` is the root) of its cgroup; 0 and empty if unknown.
+        unit: the systemd unit that the path ends in.
+        container: name of the container that it runs in, or what is known of its id.
+        runtime: what runs that container: `docker`, `podman`, `containerd`, `cri-o`, `lxc`, ...
+        pod: Kubernetes pod of the container, as `namespace/name`, or its uid.
     """
 
     pid: int
@@ -201,6 +211,9 @@ class Process:
     cgroup: int = 0
     cgroup_path: str = ""
     unit: str = ""
+    container: str = ""
+    runtime: str = ""
+    pod: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,11 +237,17 @@ class Bye:
 
 @dataclass(frozen=True)
 class Command:
-    """What a reader may ask of a live collector; never recorded."""
+    """What a reader may ask of a live collector; never recorded.
 
-    verb: Literal["start", "stop", "interval"]
+    `scope` narrows every probe to a process or to a cgroup and all below it; with neither `pid` nor
+    `cgroup` it takes the whole machine again.
+    """
+
+    verb: Literal["start", "stop", "interval", "scope"]
     probe: str = ""
     seconds: float = 0.0
+    pid: int = 0
+    cgroup: int = 0
 
 
 Record = Hello | Sample | Status | Process | Tick | Bye

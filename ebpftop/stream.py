@@ -40,6 +40,7 @@ TAGS: dict[type[Any], str] = {
     Tick: "tick",
     Bye: "bye",
 }
+VERBS = ("start", "stop", "interval", "scope")
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 MAX_LINE_BYTES = 1 << 28
 
@@ -127,14 +128,19 @@ def decode_command(line: str | bytes) -> Command:
     """
     command = fields_of(line)
     verb = command.get("verb")
-    if verb not in ("start", "stop", "interval"):
-        raise StreamError(f"unknown command {verb!r}; known are start, stop and interval")
+    if verb not in VERBS:
+        raise StreamError(f"unknown command {verb!r}; known are {', '.join(VERBS)}")
     probe, seconds = command.get("probe", ""), command.get("seconds", 0.0)
     if not isinstance(probe, str):
         raise StreamError("the probe of a command must be text")
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         raise StreamError("the seconds of a command must be a number")
-    return Command(verb, probe, float(seconds))
+    pid, cgroup = command.get("pid", 0), command.get("cgroup", 0)
+    if not all(type(number) is int and 0 <= number < 1 << 64 for number in (pid, cgroup)):
+        raise StreamError("a scope is a process id or a cgroup id")
+    if pid and cgroup:
+        raise StreamError("a scope is one process or one cgroup")
+    return Command(verb, probe, float(seconds), pid, cgroup)
 
 
 _SAMPLE_FIELDS = tuple(f.name for f in dataclasses.fields(Sample) if f.name != "cost")

@@ -37,7 +37,7 @@ class Biotop(Probe):
             pid(),
             cgroup(),
             key("disk", "DISK", role="disk"),
-            key("op", "OP", help="read, write, discard, flush", closed=True),
+            key("op", "OP", role="op", help="read, write, discard, flush", closed=True),
             count("ios", "IO/s", help="completed requests"),
             bytes_("bytes", "B/s"),
             ns("lat_ns", "latency", help="from queueing to completion, added up"),
@@ -47,7 +47,7 @@ class Biotop(Probe):
         table(
             "latency",
             key("disk", "DISK", role="disk"),
-            key("op", "OP", closed=True),
+            key("op", "OP", role="op", closed=True),
             key("slot", "latency", "slot"),
             count("count", "IOs", rate=False),
         ),

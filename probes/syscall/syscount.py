@@ -51,6 +51,7 @@ class Syscount(Probe):
             key(
                 "syscall",
                 "SYSCALL",
+                role="syscall",
                 help="32-bit calls end in /i386 or /arm, x32 calls in /x32",
                 closed=True,
             ),
@@ -62,7 +63,7 @@ class Syscount(Probe):
         table(
             "errors",
             pid(),
-            key("syscall", "SYSCALL", closed=True),
+            key("syscall", "SYSCALL", role="syscall", closed=True),
             key(
                 "errno", "ERROR", help="ERESTART…: interrupted by a signal, not in ERR", closed=True
             ),
@@ -71,15 +72,15 @@ class Syscount(Probe):
         table(
             "latency",
             pid(),
-            key("syscall", "SYSCALL", closed=True),
+            key("syscall", "SYSCALL", role="syscall", closed=True),
             key("slot", "time", "slot"),
             count("count", "calls", rate=False),
         ),
         table(
             "inflight",
             pid(),
-            key("tid", "TID", "id"),
-            key("syscall", "SYSCALL", closed=True),
+            key("tid", "TID", "id", "tid"),
+            key("syscall", "SYSCALL", role="syscall", closed=True),
             gauge(maximum_ns("age_ns", "AGE", help="since the thread entered the call")),
         ),
     )
