@@ -95,7 +95,7 @@ class Store:
         interval_ns: the interval that was asked for when the newest tick ended.
         statuses: newest status of each probe.
         processes: identities by process id, the newest of each; `names` only their commands.
-        cgroups: name of each cgroup id that a process was seen in.
+        cgroups: name of each cgroup id that a process was seen in; `paths` its path.
         host: newest sample of the host's own figures.
         bye: set when the stream ended in good order.
     """
@@ -107,6 +107,7 @@ class Store:
         self.processes: dict[int, Process] = {}
         self.names: dict[int, str] = {}
         self.cgroups: dict[int, str] = {}
+        self.paths: dict[int, str] = {}
         self.host: Sample | None = None
         self.bye: Bye | None = None
         self._histories: dict[str, History] = {}
@@ -174,6 +175,7 @@ class Store:
         frozen.processes = self.processes.copy()
         frozen.names = self.names.copy()
         frozen.cgroups = self.cgroups.copy()
+        frozen.paths = self.paths.copy()
         frozen._histories = {name: h.copy() for name, h in self._histories.items()}
         return frozen
 
@@ -214,6 +216,7 @@ class Store:
             del self.names[forgotten]
         if process.cgroup:
             self.cgroups[process.cgroup] = process.unit or process.cgroup_path
+            self.paths[process.cgroup] = process.cgroup_path
 
     def _add_status(self, status: Status) -> None:
         if status.state == "starting":
