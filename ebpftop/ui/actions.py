@@ -39,6 +39,25 @@ class Action:
 
 
 DASHBOARD = (
+    Action(
+        "open",
+        "enter",
+        "Enter",
+        "Open the selected row",
+        "open",
+        "open",
+        help="Chooses its process, then what is below: thread, peer, disk, call, stack. The choice"
+        " holds on every pane and at every moment.",
+    ),
+    Action("back", "backspace", "Bksp", "Back to before the last Enter"),
+    Action(
+        "group",
+        "g",
+        "g",
+        "Group the rows",
+        "group",
+        help="By process, command, container, cgroup, user, disk, peer … Totals stay as they are.",
+    ),
     Action("next_pane", "tab", "Tab", "Next pane"),
     Action("previous_pane", "shift+tab", "S-Tab", "Previous pane"),
     Action("next_view", "v", "v", "Next view of this pane", "view", "view"),
@@ -55,7 +74,12 @@ DASHBOARD = (
         help="Words that a row's names must all contain, or /pattern/. Enter keeps it,"
         " Esc clears it.",
     ),
-    Action("clear", "escape", "Esc", "Clear the filter, the marked ranges, the selection"),
+    Action(
+        "clear",
+        "escape",
+        "Esc",
+        "Clear the filter, the marked ranges, the last step, the selection",
+    ),
     Action(
         "pause",
         "space",

@@ -17,15 +17,20 @@ from ebpftop.ui.widgets.flame import Flame
 from ebpftop.ui.widgets.quality import QualityLine
 from ebpftop.ui.widgets.status_card import StatusCard
 from ebpftop.ui.widgets.table import SampleTable
+from ebpftop.views import group, scope
 from ebpftop.views.layout import Arrangement, arrange
 from ebpftop.views.quality import quality
+from ebpftop.views.scope import Names, Narrowed, Narrowing, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
     from textual.events import Resize
     from textual.widget import Widget
 
-    from ebpftop.model import ProbeInfo, View
+    from ebpftop.model import ProbeInfo, Sample, View
+    from ebpftop.ui.drill import Drill, Level
     from ebpftop.ui.feed import Feed
     from ebpftop.ui.spans import Summed
     from ebpftop.ui.widgets.drawing import Drawing
@@ -33,15 +38,19 @@ if TYPE_CHECKING:
 LOW_ROWS = 26  # of a pane; below, the row of large figures makes do with one line
 OVER_TIME = ("heat", "chart")
 CARD_STATES = ("idle", "starting", "failed", "unavailable")
+SCOPE = "(scope)"  # among what is matched, where no column has that name
 
 
 class Pane(Container):
     """One probe's views; knows nothing of other panes."""
 
-    def __init__(self, info: ProbeInfo, feed: Feed) -> None:
+    def __init__(self, info: ProbeInfo, feed: Feed, drill: Drill) -> None:
         super().__init__(id=f"pane-{info.name}", classes="pane")
         self.info = info
         self._feed = feed
+        self._drill = drill
+        self._level: Level = drill.level
+        self._narrowed: list[Narrowed] = []
         made = ((view, widget_for(info, view)) for view in info.views)
         self._widgets = {view: widget for view, widget in made if widget}
         self._tiled = [view for view in self._widgets if view.kind != "stat"]
@@ -77,6 +86,7 @@ class Pane(Container):
 
     def draw(self) -> None:
         """Draw what the feed shows: the newest, a moment, or the sum of a range."""
+        self._take_level()
         store, name = self._feed.shown, self.info.name
         spans = self._feed.spans.of(name)
         status, sample = store.statuses.get(name), store.latest(name)
@@ -145,44 +155,141 @@ class Pane(Container):
         return next(tables, None)
 
     def _draw_view(self, view: View, widget: SampleTable | Drawing) -> None:
-        spans, match = self._feed.spans.of(self.info.name), self._match(view)
-        if spans:
-            self._draw_spans(view, widget, spans, match)
+        spans = self._feed.spans.of(self.info.name)
+        if spans and view.kind not in OVER_TIME:
+            self._draw_spans(view, widget, spans)
             return
-        store = self._feed.shown
+        store = spans[-1].store if spans else self._feed.shown
+        names = Names.of(store)
+        samples = list(store.samples(self.info.name))
+        inside = self._inside(view, samples[-1:] if view.kind == "table" else samples, names)
+        self._remark(view, widget, samples[-1:], inside, names)
         if isinstance(widget, SampleTable):
-            widget.show(store.latest(self.info.name), store.processes, store.cgroups, match)
+            widget.show(self._folded(view, inside, names), names, self._match(view))
         else:
             widget.names = store.names
-            widget.show(store.samples(self.info.name), match)
+            widget.show(inside, self._match(view) | {SCOPE: self._scope_of(view)})
 
-    def _draw_spans(
-        self, view: View, widget: SampleTable | Drawing, spans: list[Summed], match: dict[str, Any]
-    ) -> None:
+    def _draw_spans(self, view: View, widget: SampleTable | Drawing, spans: list[Summed]) -> None:
         """Draw the sum over a range, or what changed from one to the other."""
-        store, sums = spans[-1].store, [summed.sum for summed in spans]
+        names = Names.of(*(summed.store for summed in spans))
+        sums: list[Sample | None] = []
+        for summed in spans:
+            inside = self._inside(view, [summed.sum] if summed.sum else [], names)
+            self._remark(view, widget, [summed.sum] if summed.sum else [], inside, names)
+            folded = isinstance(widget, SampleTable)
+            sums.append(self._folded(view, inside, names) if folded else (*inside, None)[0])
         if sums == [None]:
             sums *= 2  # a comparison says that there is nothing
-        names = {**spans[0].store.names, **store.names}
+        match = self._match(view)
         if isinstance(widget, SampleTable):
-            processes = {**spans[0].store.processes, **store.processes}
-            cgroups = {**spans[0].store.cgroups, **store.cgroups}
             if len(sums) == 1:
-                widget.show(sums[0], processes, cgroups, match)
+                widget.show(sums[0], names, match)
             else:
-                widget.compare(sums[0], sums[1], processes, cgroups, match)
+                widget.compare(sums[0], sums[1], names, match)
             return
-        widget.names = names
-        if view.kind in OVER_TIME:
-            widget.show(store.samples(self.info.name), match)
-        elif len(sums) == 1:
+        widget.names = {pid: process.comm for pid, process in names.processes.items()}
+        match[SCOPE] = self._scope_of(view)
+        if len(sums) == 1:
             widget.show([sums[0]] if sums[0] else [], match)
         else:
             widget.compare(sums[0], sums[1], match)
 
+    # Drilling down
+
+    def _take_level(self) -> None:
+        """Take up what is set on the level that the user is on now."""
+        level = self._drill.level
+        if level is self._level:
+            return
+        for view, table in self._tables.items():
+            self._level.keep(self._place(view), table.state)
+        self._level = level
+        for view, table in self._tables.items():
+            self._shape(view, table)
+
+    def group(self, role: str) -> None:
+        """Fold the rows of the table by a role, or with the empty text no more."""
+        for view, table in self._tables.items():
+            if table is self.table:
+                self._level.keep(self._place(view), table.state)
+                self._level.groups[self._place(view)] = role
+                self._shape(view, table)
+        self.draw()
+
+    def grouping(self, table: SampleTable) -> str:
+        """What a table is folded by; empty where it is not."""
+        view = next(view for view, widget in self._tables.items() if widget is table)
+        return self._level.groups.get(self._place(view), "")
+
+    def view_of(self, table: SampleTable) -> View:
+        """The view that a table draws, as the probe describes it."""
+        return next(view for view, widget in self._tables.items() if widget is table)
+
+    def _shape(self, view: View, table: SampleTable) -> None:
+        role = self._level.groups.get(self._place(view), "")
+        info, shown = group.regrouped(self.info, view, role) if role else (self.info, view)
+        table.regroup(info, shown, self._level.state(self._place(view)))
+
+    def _place(self, view: View) -> tuple[str, int]:
+        return self.info.name, self.info.views.index(view)
+
+    @property
+    def _tables(self) -> dict[View, SampleTable]:
+        return {v: w for v, w in self._widgets.items() if isinstance(w, SampleTable)}
+
+    def _scope_of(self, view: View) -> Scope:
+        """The scope, and for views that follow a folded table the row that is selected there."""
+        chosen, table = self._drill.scope, self._first_table
+        role = self.grouping(table) if table else ""
+        if not table or not role or not view.follow or self._widgets[view] is table:
+            return chosen
+        names = Names.of(self._feed.shown)
+        values = list(table.selection.values())
+        return chosen.then(scope.step(role, values[0], names)) if values else chosen
+
+    def _inside(self, view: View, samples: Sequence[Sample], names: Names) -> list[Sample]:
+        """Samples as far as they are in scope; those that were counted for less are left out."""
+        wanted = self._scope_of(view)
+        samples = [s for s in samples if scope.is_covered(wanted, s.scope, names)]
+        if not wanted:
+            return samples
+        narrowed = next((each for each in self._narrowed if each.scope == wanted), None)
+        if narrowed is None:
+            narrowed = Narrowed(self.info, wanted)
+            self._narrowed = [*self._narrowed[-1:], narrowed]
+        return narrowed.samples(samples, names)
+
+    def _folded(self, view: View, samples: Sequence[Sample], names: Names) -> Sample | None:
+        """The newest of some samples, its rows folded as the table of a view wants them."""
+        role = self._level.groups.get(self._place(view), "")
+        if not samples or not role:
+            return samples[-1] if samples else None
+        return group.fold(samples[-1], self.info.table(view.table), role, names)
+
+    def _remark(
+        self,
+        view: View,
+        widget: SampleTable | Drawing,
+        samples: Sequence[Sample],
+        inside: Sequence[Sample],
+        names: Names,
+    ) -> None:
+        """Say in the heading what of the scope does not hold, and what rows are folded by."""
+        table, newest = self.info.table(view.table), samples[-1] if samples else None
+        counted = newest.scope if newest else {}
+        remark = Narrowing.of(table, self._scope_of(view), names, counted).remark
+        if samples and not inside:
+            remark = "was counted for less"
+        role = self._level.groups.get(self._place(view), "")
+        by = f"by {group.GROUPINGS[role]}" if role else ""
+        widget.remark = " · ".join(filter(None, (by, remark)))
+
     def _match(self, view: View) -> dict[str, Any]:
         table = self._first_table
         if table is None or not view.follow or self._widgets[view] is table:
+            return {}
+        if self.grouping(table):
             return {}
         return {name: value for name, value in table.selection.items() if name in view.follow}
 

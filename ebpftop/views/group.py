@@ -10,14 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.model import Column, Table
-from ebpftop.views.scope import OF_PROCESS, STACK, Names, position
+from ebpftop.views.scope import NONE, OF_PROCESS, STACK, UNKNOWN, Names, position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ebpftop.model import ProbeInfo, Process, Row, Sample, View
 
-UNKNOWN, NONE = "(unknown)", "(none)"
 ROWS = Column("rows", "ROWS", "count", "sum", help="rows that were folded into this one")
 # What a table can be folded by, in the order in which it is offered, and what that is called.
 GROUPINGS = {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ebpftop.views.store import Store
 
 STACK = "stack"
+UNKNOWN, NONE = "(unknown)", "(none)"  # groups of rows of which nothing is known, or nothing true
 # What can be told of a process, and so of each row that has a process id.
 OF_PROCESS: dict[str, Callable[[Process], Any]] = {
     "command": lambda process: process.comm,
@@ -171,19 +172,39 @@ class Narrowed:
         return [inside for _, inside in made.values()]
 
 
-def next_step(table: Table, row: Row, scope: Scope, names: Names) -> Step | None:
-    """What opening a row chooses: the widest of its values that is not chosen yet."""
-    values = _by_role(table, row)
+def next_step(table: Table, selected: Mapping[str, Any], scope: Scope, names: Names) -> Step | None:
+    """What opening a row chooses: the widest of its values that is not chosen yet.
+
+    `selected` has the row's key columns, by name. None where all of them are chosen.
+    """
+    values = {}
+    for column in table.columns:
+        if selected.get(column.name) is not None:
+            values[STACK if column.kind == STACK else column.role] = selected[column.name]
     chosen = {role for step in scope.steps for role, _ in step.terms}
     for roles in TOGETHER:
-        terms = tuple((role, values[role]) for role in roles if values.get(role) is not None)
+        terms = tuple((role, values[role]) for role in roles if role in values)
         if terms and not chosen.issuperset(role for role, _ in terms):
             return Step(terms, label(terms, names))
     return None
 
 
+def is_covered(scope: Scope, counted: Mapping[str, int], names: Names) -> bool:
+    """Whether a sample holds all of a scope, given what the kernel had narrowed it to."""
+    if not counted:
+        return True
+    if "pid" in counted:
+        return bool(scope.value("pid") == counted["pid"])
+    path = names.paths.get(counted.get("cgroup", 0), "")
+    process = names.processes.get(scope.value("pid"))
+    places = (scope.value("cgroup"), process.cgroup_path if process else "")
+    return bool(path) and any(is_within(place, path) for place in places if place)
+
+
 def step(role: str, value: Any, names: Names) -> Step:
-    """The choice of one value."""
+    """The choice of one value, as groupings have it."""
+    if role == "container" and value == NONE:
+        return Step(((role, ""),), "no container")
     terms = ((role, value),)
     return Step(terms, label(terms, names))
 
@@ -226,11 +247,6 @@ def position(table: Table, role: str) -> int | None:
         if column.role == role or (role == STACK and column.kind == STACK):
             return place if column.fold == "key" else None
     return None
-
-
-def _by_role(table: Table, row: Row) -> dict[str, Any]:
-    places = {role: position(table, role) for roles in TOGETHER for role in roles}
-    return {role: row[place] for role, place in places.items() if place is not None}
 
 
 def _test(table: Table, role: str, value: Any, names: Names) -> tuple[int, AbstractSet[Any]] | None:

@@ -10,6 +10,7 @@ from ebpftop.model import View
 from ebpftop.ui import themes
 from ebpftop.ui.widgets import widget_for
 from ebpftop.views.ranges import Sum
+from ebpftop.views.scope import Names
 from tests.ui import drawings, scenes
 
 WIDE, NARROW = (110, 18), (50, 12)
@@ -101,14 +102,14 @@ class Compared(drawings.Themed):
         """The newest, as always."""
         people = {one.pid: one for one in (*scenes.PEOPLE, NEW)}
         if self.table:
-            self.widget.show(self.second[-1], people, {}, {})
+            self.widget.show(self.second[-1], Names(people), {})
         else:
             self.widget.show(self.second, {})
 
     def range(self):
         """The sum of the second range."""
         if self.table:
-            self.widget.show(self.b, {one.pid: one for one in (*scenes.PEOPLE, NEW)}, {}, {})
+            self.widget.show(self.b, Names({one.pid: one for one in (*scenes.PEOPLE, NEW)}), {})
         else:
             self.widget.show([self.b], {})
 
@@ -116,7 +117,7 @@ class Compared(drawings.Themed):
         """What differs between both."""
         sums = self.a if a else None, self.b if b else None
         if self.table:
-            self.widget.compare(*sums, {one.pid: one for one in (*scenes.PEOPLE, NEW)}, {}, {})
+            self.widget.compare(*sums, Names({one.pid: one for one in (*scenes.PEOPLE, NEW)}), {})
         else:
             self.widget.compare(*sums, {})
 
@@ -258,7 +259,7 @@ async def test_reversed_what_shrank_most_is_on_top(app, pilot):
 @on("table", picture="range")
 async def test_a_row_that_a_range_does_not_have_is_said(app, pilot):
     await pilot.press("down")
-    app.widget.show(replace(app.b, tables={"io": []}), {}, {}, {})
+    app.widget.show(replace(app.b, tables={"io": []}), Names(), {})
     await pilot.pause()
     assert "not in this range" in app.text
     assert "nothing in this range" in app.text

@@ -14,8 +14,8 @@ from ebpftop.model import Hello, Sample, Status, Tick
 from ebpftop.ui import actions
 from ebpftop.ui.messages import SampleArrived
 from ebpftop.ui.pane import Pane
+from ebpftop.ui.screens.drilling import Drilling
 from ebpftop.ui.screens.help import HelpScreen
-from ebpftop.ui.screens.rewind import Rewindable
 from ebpftop.ui.widgets.header import Header, PaneStrip
 from ebpftop.ui.widgets.keys import KeyBar
 from ebpftop.ui.widgets.table import SampleTable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ebpftop.ui.feed import Feed
 
 
-class Dashboard(Rewindable):
+class Dashboard(Drilling):
     """Shows one pane at a time; panes are built when first shown."""
 
     BINDINGS = [*actions.bindings(actions.DASHBOARD), *actions.pane_bindings()]
@@ -54,6 +54,7 @@ class Dashboard(Rewindable):
         """Header and strip above, key bar or filter below, the pane between them."""
         yield Header()
         yield PaneStrip()
+        yield from self.compose_scope()
         yield Static(id="banner")
         with Container(id="panes"):
             yield Static("waiting for the collector …", id="waiting")
@@ -109,6 +110,7 @@ class Dashboard(Rewindable):
         """Draw the moment that is shown."""
         self._draw_header()
         self._draw_strip()
+        self.draw_breadcrumb()
         pane = self._pane
         if pane and self._is_of(pane, self.feed.shown.hello):
             pane.draw()
@@ -121,6 +123,7 @@ class Dashboard(Rewindable):
             self._demand.hold(tuple(probe.name for probe in self.probes))
         else:
             self._demand.release()
+        self.narrow_collection()
         self._draw_header()
 
     def source_ended(self) -> None:
@@ -164,7 +167,7 @@ class Dashboard(Rewindable):
             return
         self._close_filter()
         if not opened:
-            opened = Pane(info, self.feed)
+            opened = Pane(info, self.feed, self.drill)
             await self.query_one("#panes").mount(opened)
         self._pane = opened
         for pane in self.query(Pane):
@@ -224,7 +227,7 @@ class Dashboard(Rewindable):
             line.focus()
 
     def action_clear(self) -> None:
-        """Clear what is typed, the filter, the marked ranges or the selection, in this order."""
+        """Clear what is typed, the filter, the ranges, the last step or the selection, in order."""
         searched = self.pane.searched if self.pane else None
         if self.close_jump():
             return
@@ -233,7 +236,9 @@ class Dashboard(Rewindable):
             self._close_filter()
         elif searched and searched.filtered:
             searched.filter("")
-        elif not self.clear_ranges() and isinstance(searched, SampleTable):
+        elif self.clear_ranges() or self.go_back():
+            return
+        elif isinstance(searched, SampleTable):
             searched.select(None)
 
     def action_faster(self) -> None:

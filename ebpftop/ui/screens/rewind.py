@@ -60,6 +60,10 @@ class Rewindable(Screen[None]):
         """A recording began, or ended."""
         raise NotImplementedError
 
+    def narrow_collection(self) -> None:
+        """Another moment is shown: what is collected meanwhile may change."""
+        raise NotImplementedError
+
     def compose_time(self) -> ComposeResult:
         """The timeline and the line where moments are typed."""
         with Horizontal(id="jump-line", classes="typed"):
@@ -101,6 +105,7 @@ class Rewindable(Screen[None]):
     def moved(self) -> None:
         """Another moment is shown, or time goes on in another way."""
         self._run_clock()
+        self.narrow_collection()
         self.redraw()
         self.draw_timeline()
         if self.has_timeline:

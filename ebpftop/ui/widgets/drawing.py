@@ -34,6 +34,7 @@ class Drawing(Widget):
 
     Attributes:
         names: command by process id, for headings; may be set at any time.
+        remark: what the heading says besides; may be set at any time, as `names`.
         samples: what is shown, or the sum of a range alone.
         ranges: the sums that are compared, either of which may be missing; None otherwise.
     """
@@ -62,6 +63,7 @@ class Drawing(Widget):
         self.info = info
         self.view = view
         self.names: Mapping[int, str] = {}
+        self.remark = ""
         self.samples: Sequence[Sample] = ()
         self.match: Mapping[str, object] = {}
         self.ranges: tuple[Sample | None, Sample | None] | None = None
@@ -102,7 +104,7 @@ class Drawing(Widget):
     def head(self, *subtitle: str, after: Iterable[str] = ()) -> None:
         """Set title and subtitle: the selection and `after` follow the view's title."""
         selection = described(self.info.table(self.view.table), self.match, self.names)
-        parts = (self.view.title, selection, *after)
+        parts = (self.view.title, selection, *after, self.remark)
         self.border_title = Content(SEPARATOR.join(filter(None, parts)))
         self.border_subtitle = Content(SEPARATOR.join(filter(None, subtitle)))
 

@@ -23,6 +23,7 @@ from ebpftop.views import difference as differences
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
 from ebpftop.views.ranges import over
+from ebpftop.views.scope import Names
 from ebpftop.views.state import ViewState
 
 if TYPE_CHECKING:
@@ -31,14 +32,20 @@ if TYPE_CHECKING:
     from rich.style import Style
     from textual.events import Click, Resize
 
-    from ebpftop.model import ProbeInfo, Process, Row, Sample, View
+    from ebpftop.model import ProbeInfo, Row, Sample, View
     from ebpftop.views.state import Key
 
 HEADING = 1
 
 
 class SampleTable(ScrollView, can_focus=True):
-    """Rows of the newest sample of one table view."""
+    """Rows of the newest sample of one table view.
+
+    Attributes:
+        shape: what is drawn of which table.
+        state: what the user has set.
+        remark: what the heading says besides; may be set at any time.
+    """
 
     BINDINGS = actions.bindings(actions.TABLE)
     ALLOW_SELECT = False
@@ -50,7 +57,7 @@ class SampleTable(ScrollView, can_focus=True):
         self._table = info.table(view.table)
         self.state = ViewState()
         self._sample: Sample | None = None
-        self._names: tuple[Mapping[int, Process], Mapping[int, str]] = ({}, {})
+        self._names = Names()
         self._match: Mapping[str, Any] = {}
         self._ranges: tuple[Sample | None, Sample | None] | None = None
         self._view = tables.build(self.shape, None, self.state)
@@ -58,30 +65,29 @@ class SampleTable(ScrollView, can_focus=True):
         self._columns = layout.Columns((), layout.GAP, 0)
         self._at = 0
         self._styles: dict[str, Style] = {}
+        self.remark = ""
         self.border_title = Content(view.title)
 
-    def show(
-        self,
-        sample: Sample | None,
-        processes: Mapping[int, Process],
-        cgroups: Mapping[int, str],
-        match: Mapping[str, Any],
-    ) -> None:
+    def regroup(self, info: ProbeInfo, view: View, state: ViewState) -> None:
+        """Be the table of another view, with what is set for it; it is drawn by `show`."""
+        self.shape, self._table = tables.Shape.of(info, view), info.table(view.table)
+        self.state, self._sample, self._ranges = state, None, None
+        self._view = tables.build(self.shape, None, state)
+        self._natural = ()
+        self._at = 0
+        self.scroll_to(0, 0, animate=False)
+
+    def show(self, sample: Sample | None, names: Names, match: Mapping[str, Any]) -> None:
         """Draw a sample, or the sum of a range; with `match`, only the rows of that selection."""
-        self._sample, self._names, self._match = sample, (processes, cgroups), match
+        self._sample, self._names, self._match = sample, names, match
         self._set_ranges(None)
         self._rebuild()
 
     def compare(
-        self,
-        a: Sample | None,
-        b: Sample | None,
-        processes: Mapping[int, Process],
-        cgroups: Mapping[int, str],
-        match: Mapping[str, Any],
+        self, a: Sample | None, b: Sample | None, names: Names, match: Mapping[str, Any]
     ) -> None:
         """Draw what changed from the sum A to the sum B, until `show` is called again."""
-        self._sample, self._names, self._match = b, (processes, cgroups), match
+        self._sample, self._names, self._match = b, names, match
         self._set_ranges((a, b))
         self._rebuild()
 
@@ -321,10 +327,11 @@ class SampleTable(ScrollView, can_focus=True):
 
     def _built(self) -> tables.TableView:
         a, b = self._ranges or (None, None)
+        names = self._names.processes, self._names.cgroups
         if a and b:
-            return differences.build(self.shape, a, b, self.state, *self._names, self._match)
+            return differences.build(self.shape, a, b, self.state, *names, self._match)
         sample = None if self._ranges else self._sample
-        return tables.build(self.shape, sample, self.state, *self._names, self._match)
+        return tables.build(self.shape, sample, self.state, *names, self._match)
 
     def _place(self) -> None:
         top = self.scroll_offset.y
@@ -372,6 +379,7 @@ class SampleTable(ScrollView, can_focus=True):
             parts.append(differences.title(a, b, self._table))
         elif self._sample and not self._ranges:
             parts.append(over(self._sample, self._table))
+        parts.append(self.remark)
         if self.state.filter:
             wrong = f" ({self._view.error})" if self._view.error else ""
             parts.append(f"filter: {self.state.filter}{wrong}")
