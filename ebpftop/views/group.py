@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from ebpftop.model import ProbeInfo, Process, Row, Sample, View
 
-ROWS = Column("rows", "ROWS", "count", "sum", help="rows that were folded into this one")
+# How many there are, also of a range; it does not grow with time, so no comparison is per second.
+ROWS = Column(
+    "rows", "ROWS", "count", "sum", gauge=True, help="rows that were folded into this one"
+)
 # What a table can be folded by, in the order in which it is offered, and what that is called.
 GROUPINGS = {
     "pid": "process",
@@ -85,7 +88,7 @@ def fold(sample: Sample, table: Table, role: str, names: Names) -> Sample:
     others: list[Row] = []
     parts: dict[Any, list[Row]] = {}
     keys = [i for i, column in enumerate(table.columns) if column.fold == "key"]
-    value = _value(table, role, names)
+    value = value_of(table, role, names)
     for row in sample.tables.get(table.name, ()):
         if row[keys[0]] is None and all(row[i] is None for i in keys):
             others.append(row)
@@ -98,19 +101,7 @@ def fold(sample: Sample, table: Table, role: str, names: Names) -> Sample:
     return replace(sample, tables={table.name: rows})
 
 
-def _folded(rows: Sequence[Row], places: Iterable[int], folds: Sequence[str]) -> list[Any]:
-    """The figures of rows as those of one; what is unknown in one of them is unknown."""
-    figures: list[Any] = []
-    for place, kind in zip(places, folds):
-        values = [row[place] for row in rows]
-        if None in values:
-            figures.append(None)
-        else:
-            figures.append(sum(values) if kind == "sum" else max(values))
-    return figures
-
-
-def _value(table: Table, role: str, names: Names) -> Callable[[Row], Any]:
+def value_of(table: Table, role: str, names: Names) -> Callable[[Row], Any]:
     """What a row is folded by; never None, which is the key of the others."""
     own, pid = position(table, role), position(table, "pid")
     paths, processes = names.paths, names.processes
@@ -130,3 +121,15 @@ def _value(table: Table, role: str, names: Names) -> Callable[[Row], Any]:
         return found
 
     return value
+
+
+def _folded(rows: Sequence[Row], places: Iterable[int], folds: Sequence[str]) -> list[Any]:
+    """The figures of rows as those of one; what is unknown in one of them is unknown."""
+    figures: list[Any] = []
+    for place, kind in zip(places, folds):
+        values = [row[place] for row in rows]
+        if None in values:
+            figures.append(None)
+        else:
+            figures.append(sum(values) if kind == "sum" else max(values))
+    return figures
