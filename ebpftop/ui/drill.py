@@ -6,7 +6,7 @@ its rows are grouped by. Whoever comes back finds it as it was left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ebpftop.views.scope import Scope
@@ -25,16 +25,22 @@ class Level:
 
     Attributes:
         step: what was chosen; None on the ground.
+        below: the level before; None of the ground.
         groups: what tables are grouped by: a role, or `tree` for the tree of cgroups.
     """
 
     step: Step | None = None
+    below: Level | None = None
     groups: dict[Place, str] = field(default_factory=dict)
     _states: dict[tuple[Place, str], ViewState] = field(default_factory=dict)
 
     def state(self, place: Place) -> ViewState:
-        """What was set for a table as it is grouped now."""
-        return self._states.get((place, self.groups.get(place, "")), ViewState())
+        """What was set for a table as it is grouped now, else the order that it had below."""
+        known = self._states.get((place, self.groups.get(place, "")))
+        if known or self.below is None or self.groups.get(place):
+            return known or ViewState()
+        before = self.below._states.get((place, ""), ViewState())
+        return ViewState(sort=before.sort, reverse=before.reverse)
 
     def keep(self, place: Place, state: ViewState) -> None:
         """Keep what is set for a table as it is grouped now."""
@@ -59,13 +65,7 @@ class Drill:
 
     def push(self, step: Step) -> None:
         """Go a step further; tables keep their order, and begin without filter and grouping."""
-        before = self.level
-        states = {
-            (place, ""): replace(ViewState(), sort=state.sort, reverse=state.reverse)
-            for (place, group), state in before._states.items()
-            if not group
-        }
-        self.levels.append(Level(step, {}, states))
+        self.levels.append(Level(step, self.level))
 
     def pop(self, to: int | None = None) -> bool:
         """Go back one level, or to the level of that number; returns whether there was one."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from ebpftop.model import ProbeInfo, Process, Row, Sample, Table
+    from ebpftop.model import Column, ProbeInfo, Process, Row, Sample, Table
     from ebpftop.views.store import Store
 
 STACK = "stack"
@@ -180,7 +180,7 @@ def next_step(table: Table, selected: Mapping[str, Any], scope: Scope, names: Na
     values = {}
     for column in table.columns:
         if selected.get(column.name) is not None:
-            values[STACK if column.kind == STACK else column.role] = selected[column.name]
+            values[role_of(column)] = selected[column.name]
     chosen = {role for step in scope.steps for role, _ in step.terms}
     for roles in TOGETHER:
         terms = tuple((role, values[role]) for role in roles if role in values)
@@ -241,12 +241,17 @@ def is_within(path: str, above: str) -> bool:
     return path == above or path.startswith(above.rstrip("/") + "/")
 
 
+def role_of(column: Column) -> str:
+    """What the values of a key column stand for; empty for a figure."""
+    if column.fold != "key":
+        return ""
+    return STACK if column.kind == STACK else column.role or column.name
+
+
 def position(table: Table, role: str) -> int | None:
     """Where the value of a role stands in the rows of a table; None where it does not."""
-    for place, column in enumerate(table.columns):
-        if column.role == role or (role == STACK and column.kind == STACK):
-            return place if column.fold == "key" else None
-    return None
+    places = (place for place, column in enumerate(table.columns) if role_of(column) == role)
+    return next(places, None)
 
 
 def _test(table: Table, role: str, value: Any, names: Names) -> tuple[int, AbstractSet[Any]] | None:

@@ -82,8 +82,8 @@ class Drilling(Rewindable):
         if pane is None or table is None:
             return
         roles = group.groupings(pane.info.table(pane.view_of(table).table))
-        choices = [Choice(role, group.GROUPINGS[role]) for role in roles]
-        choices.append(Choice("", "each row"))
+        choices = [Choice("", "each row")]
+        choices += (Choice(role, group.GROUPINGS[role]) for role in roles)
 
         def chosen(role: str | None) -> None:
             if role is not None and self.pane is pane:
