@@ -16,6 +16,7 @@ from ebpftop.recording.when import local
 from ebpftop.sources.base import SourceError
 from ebpftop.stream import MAX_LINE_BYTES, StreamError
 from ebpftop.views import format as fmt
+from ebpftop.views.fields import Fields
 from ebpftop.views.filter import compile_filter
 from ebpftop.views.plain import Lines, Plan, bars, raw
 from ebpftop.views.quality import quality
@@ -43,9 +44,18 @@ bytes of the interval (dt_ns is its length), times in nanoseconds, shares from 0
 the rows, `others` what the collector added up of the rest (of `folded` rows), `lost` what is
 missing, and `available` how many rows there were before --filter and --rows.
 
+--filter takes words and /patterns/ that are looked for in the names of a row, and comparisons of
+its columns, joined by and, or, not and parentheses. The operators are = != < <= > >=, ~ and !~
+(patterns), and in (a list, a range, a network, a cgroup and all below it). A column goes by its
+name, with or without its unit, or by its title. Figures are meant as they are printed: counts and
+bytes per second, averages, shares; 1MB is 1024 kB, times have units (10ms), shares a % (5%).
+Where there are processes, rows also have comm, cmdline, user, uid, ppid, exe, unit, cgroup,
+container, runtime and pod.
+
 examples:
   sudo ebpftop top biotop -n 3 --sort avg_ns
-  ebpftop top tcptop FILE --at 10:02 --filter nginx
+  ebpftop top tcptop FILE --at 10:02 --filter 'nginx raddr in 10.0.0.0/8'
+  sudo ebpftop top biotop --filter 'lat > 10ms and not op = flush'
   ssh box sudo ebpftop collect --probe biotop | ebpftop top biotop - --table latency
   sudo ebpftop top syscount -n 1 --json | jq -c '.rows[] | select(.errors > 0)'"""
 
@@ -97,7 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--table", default="", metavar="NAME", help="another table of the pane than the first")
     add("--sort", default="", metavar="COL", help="order by a column: largest, or A, first")
     add("--reverse", action="store_true", help="smallest, or Z, first")
-    add("--filter", default="", metavar="EXPR", help="words, or a /pattern/, as `/` on the screen")
+    add(
+        "--filter",
+        default="",
+        metavar="EXPR",
+        help="words, a /pattern/, or comparisons, as `/` on the screen: 'bytes > 1MB and comm ~ x'",
+    )
     add("--rows", type=int, metavar="N", help=f"at most so many; 0: all ({ROWS}; with --json all)")
     add("--json", action="store_true", help="for programs: values as they were recorded")
     return parser
@@ -105,9 +120,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _wrong(options: argparse.Namespace) -> str:
     """What is wrong with the options; empty where nothing is."""
-    pattern = compile_filter(options.filter)
-    if pattern and pattern.error:
-        return f"--filter: {pattern.error}"
     if options.interval is not None and options.file is not None:
         return "--interval is for live samples: those of a recording or a stream are made"
     interval_s = 1.0 if options.interval is None else options.interval
@@ -243,6 +255,10 @@ class Printer:
             raise UsageError(str(error)) from None
         if self._plan.axes and options.sort and not options.json:
             raise UsageError(f"{self._plan.table} is a histogram: only --json can sort its rows")
+        asked = compile_filter(options.filter, Fields(self._plan.shape))
+        if asked and asked.error:
+            where = f"at character {asked.position + 1}"
+            raise UsageError(f"--filter {options.filter!r}: {where}: {asked.error}")
 
     def must_have_printed(self, source: str) -> None:
         """Raises _ProbeError where there was no sample, with what the stream says of it."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
+from ebpftop.views.chosen import choose
 from ebpftop.views.ranges import is_state
 from ebpftop.views.table import NOBODY, Shape, TableView
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ebpftop.model import Kind, Process, Row, Sample, Table
+    from ebpftop.views.chosen import Chosen
     from ebpftop.views.state import ViewState
     from ebpftop.views.table import Reader, Shown
 
@@ -128,15 +130,16 @@ def build(
 ) -> Difference:
     """The change of each row that A or B has; arguments as of `table.build`."""
     name = shape.view.table
-    shape = replace(shape, columns=tuple(map(comparable, shape.columns)))
+    shown, hidden = (tuple(map(comparable, part)) for part in (shape.columns, shape.hidden))
+    shape, every = replace(shape, columns=shown, hidden=hidden), (*shown, *hidden)
     one, other = (tables.readers_of(shape, s.dt_ns, processes, cgroups) for s in (a, b))
-    sides = tuple(_sides_of(*readers) for readers in zip(shape.columns, one, other))
+    sides = tuple(_sides_of(*readers) for readers in zip(every, one, other))
     readers = tuple(
-        _change_of(both) if shown.measured else reader
-        for shown, both, reader in zip(shape.columns, sides, other)
+        _change_of(both) if column.measured else reader
+        for column, both, reader in zip(every, sides, other)
     )
     others, rows = _joined(shape, a.tables.get(name, ()), b.tables.get(name, ()))
-    chosen = tables.choose(shape, readers, rows, others, state, processes, match)
+    chosen = choose(shape, readers, rows, others, state, processes, match)
     sort = tables.sorted_by(shape, state)
     measured = shape.columns[sort].measured
     values = list(map(readers[sort], chosen.rows))
@@ -201,7 +204,7 @@ def _row(shape: Shape, a: Row | None, b: Row | None) -> Row:
     return (*(b or a or (None,) * len(shape.folds)), a, b)
 
 
-def _total(shape: Shape, chosen: tables.Chosen) -> Row:
+def _total(shape: Shape, chosen: Chosen) -> Row:
     """All rows of A as one and all of B, unless there are none."""
     every = [*chosen.rows, chosen.others] if chosen.others else chosen.rows
     sides = ([row[side] for row in every if row[side] is not None] for side in (-2, -1))

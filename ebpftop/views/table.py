@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebpftop.model import Column
 from ebpftop.views import format as fmt
-from ebpftop.views.filter import compile_filter
+from ebpftop.views.chosen import choose
 from ebpftop.views.ranges import Span
 
 if TYPE_CHECKING:
@@ -63,7 +63,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a table view does not change from sample to sample."""
+    """What of a table view does not change from sample to sample.
+
+    Attributes:
+        columns: the columns on the screen; `hidden` those that only a filter may ask for.
+        names, folds: of the table's columns, in the order of its rows.
+        keys, pid: positions in a row: of the key columns, and of the process id.
+        sort: the column that orders the rows at first.
+    """
 
     view: View
     columns: tuple[Shown, ...]
@@ -72,6 +79,7 @@ class Shape:
     folds: tuple[str, ...]
     pid: int | None
     sort: str
+    hidden: tuple[Shown, ...] = ()
 
     @classmethod
     def of(cls, info: ProbeInfo, view: View) -> Shape:
@@ -79,22 +87,26 @@ class Shape:
         table = info.table(view.table)
         derived = {column.name: column for column in view.derived}
         names = view.columns or tuple(c.name for c in (*table.columns, *view.derived))
+
+        def named(name: str) -> Shown:
+            if name not in derived:
+                position = table.index(name)
+                return Shown(table.columns[position], position)
+            above, below = derived[name].ratio or ((), ())
+            over, under = (tuple(map(table.index, part)) for part in (above, below))
+            return Shown(derived[name], None, over, under)
+
         columns: list[Shown] = []
-        for name in names:
-            if name in derived:
-                above, below = derived[name].ratio or ((), ())
-                over, under = (tuple(map(table.index, part)) for part in (above, below))
-                columns.append(Shown(derived[name], None, over, under))
-                continue
-            position = table.index(name)
-            columns.append(Shown(table.columns[position], position))
-            if table.columns[position].role == "pid":
+        for shown in map(named, names):
+            columns.append(shown)
+            if shown.column.role == "pid":
                 columns.append(Shown(COMMAND))
+        every = dict.fromkeys((*(column.name for column in table.columns), *derived))
         keys = tuple(i for i, column in enumerate(table.columns) if column.fold == "key")
         pids = (i for i, column in enumerate(table.columns) if column.role == "pid")
-        shown = [column.column.name for column in columns]
+        titled = [column.column.name for column in columns]
         measured = (column.column.name for column in columns if column.measured)
-        sort = view.sort if view.sort in shown else next(measured, shown[0])
+        sort = view.sort if view.sort in titled else next(measured, titled[0])
         return cls(
             view,
             tuple(columns),
@@ -103,16 +115,8 @@ class Shape:
             tuple(column.fold for column in table.columns),
             next(pids, None),
             sort,
+            tuple(named(name) for name in every if name not in names),
         )
-
-
-class Chosen(NamedTuple):
-    """The rows that are to be seen: as in `TableView`, in no order."""
-
-    rows: Sequence[Row]
-    others: Row | None
-    available: int
-    error: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,29 +224,6 @@ def build(
     )
 
 
-def choose(
-    shape: Shape,
-    readers: Sequence[Reader],
-    rows: Sequence[Row],
-    others: Row | None,
-    state: ViewState,
-    processes: Mapping[int, Process],
-    match: Mapping[str, Any],
-) -> Chosen:
-    """The rows that the selection elsewhere and the filter leave."""
-    if match:
-        wanted = [(shape.names.index(n), value) for n, value in match.items() if n in shape.names]
-        rows = [row for row in rows if all(row[i] == value for i, value in wanted)]
-        others = None
-    available = len(rows)
-    chosen = compile_filter(state.filter)
-    if chosen and not chosen.error:
-        searched = _searched(shape, readers, processes)
-        rows = [row for row in rows if chosen.matches(searched(row))]
-        others = None
-    return Chosen(rows, others, available, chosen.error if chosen else "")
-
-
 def sorted_by(shape: Shape, state: ViewState) -> int:
     """Position of the column that orders the rows."""
     names = [column.column.name for column in shape.columns]
@@ -252,8 +233,9 @@ def sorted_by(shape: Shape, state: ViewState) -> int:
 def readers_of(
     shape: Shape, dt_ns: int, processes: Mapping[int, Process], cgroups: Mapping[int, str]
 ) -> tuple[Reader, ...]:
-    """How the value of each column is taken from a row of so much time."""
-    return tuple(_reader(column, shape, dt_ns, processes, cgroups) for column in shape.columns)
+    """How the value of each column is taken from a row of so much time: shown ones, then hidden."""
+    every = (*shape.columns, *shape.hidden)
+    return tuple(_reader(column, shape, dt_ns, processes, cgroups) for column in every)
 
 
 def _reader(
@@ -323,27 +305,6 @@ def split(rows: Sequence[Row], keys: tuple[int, ...]) -> tuple[Row | None, Seque
     if not folded:
         return None, rows
     return folded[0], [row for row in rows if row is not folded[0]]
-
-
-def _searched(
-    shape: Shape, readers: Sequence[Reader], processes: Mapping[int, Process]
-) -> Callable[[Row], str]:
-    """The text of a row that a filter looks at: its names and keys, not its figures."""
-    cells = [
-        (fmt.FORMATS[column.kind], reader)
-        for column, reader in zip(shape.columns, readers)
-        if not column.measured
-    ]
-    pid = shape.pid
-
-    def text(row: Row) -> str:
-        words = [write(reader(row)) for write, reader in cells]
-        process = processes.get(row[pid]) if pid is not None else None
-        if process:
-            words.append(fmt.clean(process.cmdline))
-        return " ".join(words)
-
-    return text
 
 
 def ordered(
