@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.containers import Container, Horizontal
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -14,8 +14,9 @@ from ebpftop.model import Hello, Sample, Status, Tick
 from ebpftop.ui import actions
 from ebpftop.ui.messages import SampleArrived
 from ebpftop.ui.pane import Pane
-from ebpftop.ui.screens.drilling import Drilling
+from ebpftop.ui.screens.details import Detailing
 from ebpftop.ui.screens.help import HelpScreen
+from ebpftop.ui.widgets.filterline import FilterLine
 from ebpftop.ui.widgets.header import Header, PaneStrip
 from ebpftop.ui.widgets.keys import KeyBar
 from ebpftop.ui.widgets.table import SampleTable
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ebpftop.ui.feed import Feed
 
 
-class Dashboard(Drilling):
+class Dashboard(Detailing):
     """Shows one pane at a time; panes are built when first shown."""
 
     BINDINGS = [*actions.bindings(actions.DASHBOARD), *actions.pane_bindings()]
@@ -48,7 +49,6 @@ class Dashboard(Drilling):
         self._own_cost = own_cost
         self._first_pane = first_pane
         self._own_screen = 0.0
-        self._pane: Pane | None = None
 
     def compose(self) -> ComposeResult:
         """Header and strip above, key bar or filter below, the pane between them."""
@@ -59,9 +59,7 @@ class Dashboard(Drilling):
         with Container(id="panes"):
             yield Static("waiting for the collector …", id="waiting")
         yield from self.compose_time()
-        with Horizontal(id="filter-line", classes="typed"):
-            yield Static("filter")
-            yield Input(placeholder="words, or /pattern/", id="filter", compact=True)
+        yield FilterLine()
         yield KeyBar()
         yield Static(id="too-small")
 
@@ -91,6 +89,8 @@ class Dashboard(Drilling):
             self._take_status(record)
         elif isinstance(record, Tick):
             self.draw_timeline()
+            if self.page and self.feed.following:
+                self.page.draw()
             if self.feed.writer:
                 self._draw_header()
         elif isinstance(record, Sample) and self.feed.following:
@@ -112,19 +112,26 @@ class Dashboard(Drilling):
         self._draw_strip()
         self.draw_breadcrumb()
         pane = self._pane
-        if pane and self._is_of(pane, self.feed.shown.hello):
+        if self.page:
+            self.page.draw()
+        elif pane and self._is_of(pane, self.feed.shown.hello):
             pane.draw()
         elif self.probes:
             self.call_later(self._open_first)
 
     def recording_changed(self) -> None:
-        """A recording wants all probes."""
-        if self.feed.writer and self.feed.live and not self.feed.ended:
+        """A recording began, or ended."""
+        self.hold_probes()
+        self.narrow_collection()
+        self._draw_header()
+
+    def hold_probes(self) -> None:
+        """A recording wants all probes, and so does a page."""
+        wanted = self.feed.writer or self.page
+        if wanted and self.feed.live and not self.feed.ended:
             self._demand.hold(tuple(probe.name for probe in self.probes))
         else:
             self._demand.release()
-        self.narrow_collection()
-        self._draw_header()
 
     def source_ended(self) -> None:
         """Say why there is nothing new any more; what was last seen stays."""
@@ -134,11 +141,6 @@ class Dashboard(Drilling):
         banner.set_classes("-failed" if self.feed.failed else "-ended")
         self.query_one("#waiting", Static).update(Content(reason))
         self._draw_header()
-
-    @property
-    def pane(self) -> Pane | None:
-        """The open pane."""
-        return self._pane
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Home and End belong to the timeline where there is one and nothing is being typed."""
@@ -158,6 +160,7 @@ class Dashboard(Drilling):
         probes = self.probes
         if not 0 <= position < len(probes):
             return
+        self.close_page()
         info = probes[position]
         opened = next((pane for pane in self.query(Pane) if pane.info.name == info.name), None)
         if opened and opened.info != info:  # a collector before, or after, had other columns
@@ -222,9 +225,8 @@ class Dashboard(Drilling):
         searched = self.pane.searched if self.pane else None
         if searched:
             self.add_class("-filtering")
-            line = self.query_one("#filter", Input)
-            line.value = searched.filtered
-            line.focus()
+            shape = searched.view.shape if isinstance(searched, SampleTable) else None
+            self.query_one(FilterLine).open(searched.filtered, shape)
 
     def action_clear(self) -> None:
         """Clear what is typed, the filter, the ranges, the last step or the selection, in order."""
@@ -259,7 +261,7 @@ class Dashboard(Drilling):
 
     def action_help(self) -> None:
         """Open the help on the keys and on this pane."""
-        self.app.push_screen(HelpScreen(self.pane.info if self.pane else None))
+        self.app.push_screen(HelpScreen(self.timed))
 
     # The filter's line
 
@@ -271,7 +273,8 @@ class Dashboard(Drilling):
 
     @on(Input.Submitted, "#filter")
     def _filter_submitted(self) -> None:
-        self._close_filter()
+        if self.query_one(FilterLine).is_filter():
+            self._close_filter()
 
     def _close_filter(self) -> None:
         if self.has_class("-filtering"):
@@ -281,6 +284,12 @@ class Dashboard(Drilling):
                 searched.filter(self.query_one("#filter", Input).value)
             if self.pane:
                 self.pane.focus_view()
+
+    async def open_pane(self, probe: str) -> None:
+        """Open the pane of a probe."""
+        names = [each.name for each in self.probes]
+        if probe in names:
+            await self.action_show_pane(names.index(probe))
 
     async def _open_first(self) -> None:
         names = [probe.name for probe in self.probes]
@@ -309,6 +318,8 @@ class Dashboard(Drilling):
         if not status.probe:  # about a command, not about a probe
             self.notify(fmt.clean(status.reason), severity="warning", markup=False)
         self._draw_strip()
+        if self.page:
+            self.page.draw()
         pane = self.pane
         starting = pane and self.feed.store.state(pane.info.name) == "starting"
         if pane and (status.probe == pane.info.name or starting):
