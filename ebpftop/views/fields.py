@@ -66,7 +66,7 @@ class Fields:
     that is hidden, but averaged in a shown column, means the average: `lat` of `lat_ns` is `AVG`.
 
     Attributes:
-        offered: one name for each field, as the user is told of them.
+        offered: one name for each field, as the user is told of them: what is shown comes first.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -85,9 +85,9 @@ class Fields:
             _short([(field, field, column) for field, column in shown]),
             _short(meant),
         )
-        every = [*shown, *hidden]
-        names = [self._offer(field) for field, _ in every]
+        names = [self._offer(field) for field, _ in shown]
         names += [field.name for field in IDENTITY if field.name in process]
+        names += [self._offer(field) for field, _ in hidden]
         self.offered = tuple(dict.fromkeys(names))
 
     def knows(self, name: str) -> bool:

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from ebpftop.views.filter import Filter
     from ebpftop.views.table import Shape
 
-EXAMPLES = ("words", "/pattern/", "bytes > 1MB", "comm ~ nginx", "and or not ( )")
+EXAMPLES = ("words", "/pattern/")
+COMPARISONS = {
+    "bytes": "> 1MB",
+    "ns": "> 10ms",
+    "ratio": "> 5%",
+    "count": "> 100",
+    "label": "~ abc",
+}
+JOINTS = "and or not ( )"
 PLACEHOLDERS = {True: "words, /pattern/, or comparisons", False: "text to search for"}
 CARET = "^"
 GAP = "  "
@@ -144,7 +152,9 @@ class _Hint(Line):
             before = fmt.width(fmt.clean(self._line.value[: wrong.position]))
             at = indent + before - self._line.scroll_offset.x
             style = "filter--dim" if dim else "filter--error"
-            yield Piece(marked(fmt.clean(wrong.error), at, width), style)
+            start, text = marked(fmt.clean(wrong.error), at, width)
+            yield Piece(" " * start)
+            yield Piece(text, style)
             return
         yield Piece(" " * indent)
         if names:
@@ -152,13 +162,27 @@ class _Hint(Line):
             for name in names:
                 yield Piece(name + GAP, "filter--name")
         elif self._line.fields:
-            yield Piece(GAP.join(EXAMPLES), "filter--dim")
+            yield Piece(GAP.join(_examples(self._line.fields)), "filter--dim")
 
 
-def marked(message: str, at: int, width: int) -> str:
-    """A line of so many cells with a mark at one, and a message on its side with more room."""
+def _examples(fields: Fields) -> Iterator[str]:
+    """What may be typed: words, a pattern, and a comparison of the first column of each kind."""
+    yield from EXAMPLES
+    kinds = dict(COMPARISONS)
+    for name in fields.offered:
+        comparison = kinds.pop(fields.find(name).kind, None)
+        if comparison:
+            yield f"{name} {comparison}"
+    yield JOINTS
+
+
+def marked(message: str, at: int, width: int) -> tuple[int, str]:
+    """A mark at a cell and a message on its side with more room: where that begins, and its text.
+
+    `width` is that of the line.
+    """
     at = min(max(0, at), width - 1)
     if fmt.width(message) + 1 < width - at or at < width / 2:
-        return " " * at + f"{CARET} {message}"
-    text = fmt.cut(message, at - 1)
-    return fmt.fit(text, at - 1, right=True) + f" {CARET}"
+        return at, f"{CARET} {message}"
+    text = f"{fmt.cut(message, at - 1)} {CARET}"
+    return at + 1 - fmt.width(text), text
