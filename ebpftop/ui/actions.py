@@ -58,6 +58,16 @@ DASHBOARD = (
         "group",
         help="By process, command, container, cgroup, user, disk, peer … Totals stay as they are.",
     ),
+    Action(
+        "details",
+        "d",
+        "d",
+        "Page of the selected process, or of the scope",
+        "page",
+        "page",
+        help="Who it is, and what every probe says of it; of a container, cgroup, command or user"
+        " too. Arrows select a probe, Enter opens its pane, Esc goes back.",
+    ),
     Action("next_pane", "tab", "Tab", "Next pane"),
     Action("previous_pane", "shift+tab", "S-Tab", "Previous pane"),
     Action("next_view", "v", "v", "Next view of this pane", "view", "view"),
@@ -71,8 +81,9 @@ DASHBOARD = (
         "/",
         "Filter rows",
         "filter",
-        help="Words that a row's names must all contain, or /pattern/. Enter keeps it,"
-        " Esc clears it.",
+        help="Words that a row's names must all contain, /pattern/, or comparisons of columns with"
+        " values as they are shown: bytes > 1MB and (comm ~ nginx or not raddr in 10.0.0.0/8)."
+        " Tab completes a name, Enter keeps the filter, Esc clears it.",
     ),
     Action(
         "clear",

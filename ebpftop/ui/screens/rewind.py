@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
+    from ebpftop.model import ProbeInfo
     from ebpftop.ui.feed import Feed
     from ebpftop.ui.pane import Pane
 
@@ -51,6 +52,11 @@ class Rewindable(Screen[None]):
     def pane(self) -> Pane | None:
         """The open pane."""
         raise NotImplementedError
+
+    @property
+    def timed(self) -> ProbeInfo | None:
+        """The probe whose load the timeline shows."""
+        return self.pane.info if self.pane else None
 
     def redraw(self) -> None:
         """Draw the moment that is shown."""
@@ -82,17 +88,17 @@ class Rewindable(Screen[None]):
         """Draw the timeline as far as it is on the screen."""
         self.set_class(self.has_timeline, "-timeline")
         self.query_one(KeyBar).show(self.has_timeline)
-        pane, feed = self.pane, self.feed
-        if not self.has_timeline or pane is None:
+        info, feed = self.timed, self.feed
+        if not self.has_timeline or info is None:
             return
         spans = feed.spans
-        table, column, rate = load_of(pane.info)
+        table, column, rate = load_of(info)
         self.query_one(Timeline).show(
             feed.tape.overview,
-            pane.info.name,
+            info.name,
             feed.player.position,
-            title=pane.info.name,
-            kind=pane.info.table(table).columns[column].kind,
+            title=info.name,
+            kind=info.table(table).columns[column].kind,
             rate=rate,
             hint=spans.hint,
             playing=feed.player.playing,
