@@ -271,7 +271,7 @@ class Env(Protocol):
     def process(self, pid: int, who: bytes = b"") -> int:
         """Make a process known to the stream, outside of `rows`; returns its cgroup id.
 
-        Without a `struct who` the process is looked up in /proc, and the id is 0.
+        Without a `struct who` both are looked up in /proc; an id that is not there is 0.
         """
 
     def who(self, pid: int) -> bytes:

@@ -6,6 +6,7 @@ tree) every v2 id is that of the root, so the programs then read a v1 hierarchy 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -14,10 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ebpftop.collector.btf import Btf
 
 CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "devices", "freezer", "blkio")
 FILEID_KERNFS = 0xFE
+KNOWN_LIMIT = 65536
+ROOT_OF_INIT = "/proc/1/root"
+DELETED = " (deleted)"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -63,6 +69,8 @@ def of(pid: int, tree: Hierarchy | None) -> int:
         for line in Path(f"/proc/{pid}/cgroup").read_text(errors="replace").splitlines():
             _, controllers, path = line.split(":", 2)
             if tree.controller in controllers.split(","):
+                if "/../" in f"{path}/":
+                    return 0  # outside of the cgroup namespace that the collector is in
                 return os.stat(f"{tree.mount}{path}").st_ino
     except OSError:
         pass
@@ -70,16 +78,27 @@ def of(pid: int, tree: Hierarchy | None) -> int:
 
 
 class Paths:
-    """Paths of cgroup ids; a path once known outlives its directory."""
+    """Paths of cgroup ids; a path once known outlives its directory.
 
-    def __init__(self) -> None:
+    A collector in a container sees its own part of the tree only; where it also sees the machine's
+    processes, the first of them has the whole tree mounted.
+    """
+
+    def __init__(self, roots: Sequence[str] = (ROOT_OF_INIT, "")) -> None:
+        """`roots`: where the tree's mount point is looked for; the first where it is counts."""
         self._known: dict[int, str] = {}
-        tree = hierarchy()
-        self._mount = tree.mount if tree else None
-        try:
-            self._fd = os.open(tree.mount, os.O_RDONLY | os.O_DIRECTORY) if tree else -1
-        except OSError:
-            self._fd = -1
+        self._tree = hierarchy()
+        self._mount = str(self._tree.mount) if self._tree else ""
+        self._fd = -1
+        for root in roots if self._tree else ():
+            with contextlib.suppress(OSError):
+                if os.stat(root + self._mount).st_dev == os.stat(self._mount).st_dev:
+                    self._fd = os.open(root + self._mount, os.O_RDONLY | os.O_DIRECTORY)
+                    break
+
+    def of(self, pid: int) -> int:
+        """The cgroup id of a process, from /proc; 0 where it cannot be known."""
+        return of(pid, self._tree)
 
     def path(self, cgroup: int) -> str:
         """Path below the mount point (`/` is the root); empty where it cannot be known."""
@@ -87,6 +106,8 @@ class Paths:
         if known is None:
             known = self._look_up(cgroup)
             if known:
+                if len(self._known) >= KNOWN_LIMIT:
+                    del self._known[next(iter(self._known))]
                 self._known[cgroup] = known
         return known
 
@@ -99,10 +120,10 @@ class Paths:
         if fd < 0:
             return ""
         try:
-            path = os.readlink(f"/proc/self/fd/{fd}")
+            path = os.readlink(f"/proc/self/fd/{fd}").removesuffix(DELETED)
         except OSError:
             return ""
         finally:
             os.close(fd)
-        mount = str(self._mount)
-        return path[len(mount) :] or "/" if path.startswith(mount) else path
+        # d_path() calls every directory outside of the mount "/".
+        return path[len(self._mount) :] or "/" if path.startswith(self._mount) else ""

@@ -40,8 +40,7 @@ class Interval:
         """Make a process known to the stream, outside of `rows`; returns its cgroup id."""
         if who:
             return self._machine.identities.meet(pid, who)
-        self._machine.identities.meet_by_pid(pid)
-        return 0
+        return self._machine.identities.meet_by_pid(pid)
 
     def who(self, pid: int) -> bytes:
         """What `fill_who` would write of a process, from /proc; empty where it is gone."""

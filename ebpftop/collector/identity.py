@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpftop.collector.containers import NO_CONTAINER, Containers
+from ebpftop.collector.runtimes import Runtimes
 from ebpftop.model import Process
 
 if TYPE_CHECKING:
@@ -29,9 +32,20 @@ SAME_START_NS = 20_000_000  # /proc counts in ticks of 10 ms
 class Identities:
     """The processes that the stream has been told of."""
 
-    def __init__(self, path_of: Callable[[int], str]) -> None:
-        """`path_of` gives the path of a cgroup id, empty where it cannot be known."""
+    def __init__(
+        self,
+        path_of: Callable[[int], str],
+        cgroup_of: Callable[[int], int] = lambda _pid: 0,
+        containers: Containers | None = None,
+    ) -> None:
+        """What the cgroups of the machine are called.
+
+        `path_of` gives the path of a cgroup id, empty where it cannot be known, and `cgroup_of` the
+        id of the cgroup that a process is in, 0 where it cannot be known.
+        """
         self._path_of = path_of
+        self._cgroup_of = cgroup_of
+        self._containers = containers or Containers(Runtimes())
         self._known: dict[int, tuple[bytes, int]] = {}
         self._said: dict[int, Process] = {}
         self._fresh: list[Process] = []
@@ -47,15 +61,26 @@ class Identities:
         self._say(self._describe(pid, start_ns, comm, cgroup))
         return int(cgroup)
 
-    def meet_by_pid(self, pid: int) -> None:
-        """Note a process of which only the id is known, from /proc."""
-        if pid in self._known or pid <= 0:
-            return
-        self._remember(pid, b"", 0)
-        self._say(self._describe(pid, 0, "", 0))
+    def meet_by_pid(self, pid: int) -> int:
+        """Note a process of which only the id is known, from /proc; returns its cgroup id."""
+        if pid <= 0:
+            return 0
+        known = self._known.get(pid)
+        if known is not None:
+            return known[1]
+        cgroup = self._cgroup_of(pid)
+        self._remember(pid, b"", cgroup)
+        self._say(self._describe(pid, 0, "", cgroup))
+        return cgroup
 
     def take_fresh(self) -> list[Process]:
-        """Those noted since the last call."""
+        """Those noted since the last call, and those whose container has got its name since."""
+        for path in self._containers.news():
+            now = self._containers.of(path)
+            in_it = [process for process in self._said.values() if process.cgroup_path == path]
+            for process in in_it:
+                named = replace(process, container=now.name, runtime=now.runtime, pod=now.pod)
+                self._say(named)
         fresh, self._fresh = self._fresh, []
         return fresh
 
@@ -76,8 +101,18 @@ class Identities:
 
     def _describe(self, pid: int, start_ns: int, comm: str, cgroup: int) -> Process:
         path = self._path_of(cgroup) if cgroup else ""
-        unit = unit_of(path)
-        gone = Process(pid, start_ns, comm, cgroup=cgroup, cgroup_path=path, unit=unit)
+        container = self._containers.of(path) if path else NO_CONTAINER
+        seen = Process(
+            pid,
+            start_ns,
+            comm,
+            cgroup=cgroup,
+            cgroup_path=path,
+            unit=unit_of(path),
+            container=container.name,
+            runtime=container.runtime,
+            pod=container.pod,
+        )
         import psutil
 
         try:
@@ -85,22 +120,19 @@ class Identities:
             with process.oneshot():
                 started = round((process.create_time() - psutil.boot_time()) * 1e9)
                 if start_ns and abs(started - start_ns) > SAME_START_NS + int(1e9):
-                    return gone  # the id is another process's by now
-                return Process(
-                    pid,
-                    start_ns or started,
-                    _now(pid) or comm,
-                    process.ppid(),
-                    process.uids().real,
-                    _or_empty(process, "username"),
-                    _or_empty(process, "exe"),
-                    " ".join(process.cmdline())[:CMDLINE_LIMIT],
-                    cgroup,
-                    path,
-                    unit,
+                    return seen  # the id is another process's by now
+                return replace(
+                    seen,
+                    start_ns=start_ns or started,
+                    comm=_now(pid) or comm,
+                    ppid=process.ppid(),
+                    uid=process.uids().real,
+                    user=_or_empty(process, "username"),
+                    exe=_or_empty(process, "exe"),
+                    cmdline=" ".join(process.cmdline())[:CMDLINE_LIMIT],
                 )
         except (psutil.Error, OSError):
-            return gone
+            return seen
 
 
 def who_is(pid: int, cgroup: int) -> bytes:

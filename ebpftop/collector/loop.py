@@ -42,7 +42,8 @@ class Collector:
         self._output = output
         self._count = count
         self._probes = registry.probes()
-        self._machine = Machine(Identities(Paths().path))
+        paths = Paths()
+        self._machine = Machine(Identities(paths.path, paths.of))
         self._host: host.Host | None = None
         self._host_seq = 0
         self._host_before_ns = time.monotonic_ns()

@@ -215,7 +215,8 @@ class Store:
         if forgotten is not None:
             del self.names[forgotten]
         if process.cgroup:
-            self.cgroups[process.cgroup] = process.unit or process.cgroup_path
+            name = process.container or process.unit or process.cgroup_path
+            self.cgroups[process.cgroup] = name
             self.paths[process.cgroup] = process.cgroup_path
 
     def _add_status(self, status: Status) -> None:
