@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 WHAT_IT_DOES = (
-    "Replaced, everywhere by the same: names of the host, of users, programs, units, cgroups and"
-    " files, command lines, addresses, functions in programs, and every other text that is not"
-    " known to be harmless. Loopback addresses stay; others stay IPv4 or IPv6, and of the link"
-    " (169.254.x, fe80::), private (10.x, fd00::) or public (240.x, 2001:db8::)."
-    " Kept: times, figures, process ids, ports, cgroup ids, user ids below 1000, disks as the"
-    " kernel names them, system calls, errors, functions of the kernel and of the C library, the"
-    " kernel's usual threads and the number of its version. The reason for which a probe failed"
-    " may quote files, so it is left out."
+    "Replaced, everywhere by the same: names of the host, of users, programs, units, cgroups,"
+    " containers, pods and files, command lines, addresses, functions in programs, and every other"
+    " text that is not known to be harmless. Loopback addresses stay; others stay IPv4 or IPv6, and"
+    " of the link (169.254.x, fe80::), private (10.x, fd00::) or public (240.x, 2001:db8::)."
+    " Kept: times, figures, process ids, ports, cgroup ids, user ids below 1000, which runtime"
+    " runs a container, disks as the kernel names them, system calls, errors, functions of the"
+    " kernel and of the C library, the kernel's usual threads and the number of its version. The"
+    " reason for which a probe failed may quote files, so it is left out."
 )
 
 SYSTEM_UIDS = range(1000)
@@ -57,6 +57,10 @@ EVERYWHERE = re.compile(
     "|snap|srv|sys|tmp|usr|var"
     r"|init\.scope|(app|background|machine|session|system|user|-)\.slice"
 )
+RUNTIMES = frozenset(
+    ("docker", "podman", "containerd", "cri-o", "lxc", "lxd", "incus", "systemd-nspawn", "libvirt")
+)
+SCOPES = ("pid", "cgroup")
 UNIT_SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount")
 # What collector/stacks.py and offcputime put where frames are missing.
 MARKS = frozenset(
@@ -155,6 +159,9 @@ class Anonymiser:
             cgroup=process.cgroup,
             cgroup_path=self._path(process.cgroup_path),
             unit=self._part(process.unit),
+            container=self._name(process.container),
+            runtime=self._runtime(process.runtime),
+            pod=self._pod(process.pod),
         )
 
     def _sample(self, sample: Sample) -> Sample:
@@ -171,6 +178,7 @@ class Anonymiser:
             sample.lost,
             sample.cost,
             sample.truncated,
+            {kind: sample.scope[kind] for kind in SCOPES if kind in sample.scope},
         )
 
     def _rows(self, rows: list[Row], columns: Sequence[Replace]) -> list[Row]:
@@ -212,6 +220,14 @@ class Anonymiser:
         if uid is None or uid in SYSTEM_UIDS or uid == NOBODY:
             return uid
         return SYSTEM_UIDS.stop - 1 + self._number("uid", str(uid))
+
+    def _runtime(self, runtime: str) -> str:
+        return runtime if runtime in RUNTIMES else self._numbered("runtime", runtime)
+
+    def _pod(self, pod: str) -> str:
+        """A uid, or namespace and name."""
+        kinds = ("namespace", "pod") if "/" in pod else ("pod",)
+        return "/".join(map(self._numbered, kinds, pod.split("/", 1)))
 
     def _hook(self, hook: str) -> str:
         return hook if hook.startswith(KERNEL_HOOKS) else self._numbered("hook", hook)

@@ -97,7 +97,8 @@ def everything(secrets: Secrets) -> list[Record]:
         slice_ = f"/system.slice/{name()}.service"
         command = f"{path()} --token={name()}"
         process = (pid, 7, name(), 1, 4000 + pid, name(), path(), command, 9, slice_)
-        records.append(Process(*process, f"{name()}@{name()}.service"))
+        container = (f"{name()}@{name()}.service", name(), name(), f"{name()}/{name()}")
+        records.append(Process(*process, *container))
     for info in PROBES:
         tables = {table.name: secrets.rows(table) for table in info.tables}
         tables["not described"] = [(name(), 1, [name()])]
@@ -182,6 +183,31 @@ def test_a_program_its_file_and_its_unit_stay_alike():
     assert made.exe == "/usr/sbin/name-1"
     assert made.cgroup_path == "/system.slice/name-1.service"
     assert made.unit == "name-1.service"
+
+
+def test_containers_and_pods_are_found_again_and_their_runtimes_stay():
+    change = Anonymiser()
+    one, other, uid = (
+        change(Process(pid, 1, "x", container=container, runtime=runtime, pod=pod))
+        for pid, container, runtime, pod in [
+            (1, "web", "containerd", "acme/web-7f9c"),
+            (2, "db", "containerd", "acme/db-0"),
+            (3, "web", "acmevisor", "0d9d0d7e"),
+        ]
+    )
+    assert one.container == uid.container != other.container
+    assert (one.runtime, uid.runtime) == ("containerd", "runtime-1")
+    assert (one.pod, other.pod, uid.pod) == ("namespace-1/pod-1", "namespace-1/pod-2", "pod-3")
+
+
+def test_a_container_and_the_cgroup_that_is_named_after_it_stay_alike():
+    made = Anonymiser()(Process(1, 1, "x", cgroup_path="/lxc/web", container="web"))
+    assert made.cgroup_path.endswith(f"/{made.container}")
+
+
+@pytest.mark.parametrize("scope", [{}, {"pid": 4242}, {"cgroup": 811}])
+def test_what_was_counted_alone_stays_said(scope):
+    assert Anonymiser()(Sample("biotop", 1, 0, 0, 10**9, {}, scope=scope)).scope == scope
 
 
 def test_what_was_not_known_stays_unknown():
