@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ebpftop.model import Command
+from ebpftop.ui.widgets.breadcrumb import Breadcrumb
 from tests.ui import scenes
 from tests.ui.conftest import Replay
 
@@ -14,7 +15,7 @@ def pids(s):
 def crumbs(s):
     """The line that says where one is; empty while it is not shown."""
     line = s.text().splitlines()[2]
-    return line.strip() if s.dashboard.has_class("-scoped") else ""
+    return line.strip() if s.dashboard.query_one(Breadcrumb).display else ""
 
 
 async def opened(s, *keys):

@@ -103,12 +103,13 @@ class Drilling(Rewindable):
     def draw_breadcrumb(self) -> None:
         """Say where one is; the line is there only while anything is left out."""
         steps = self.drill.scope.steps
-        self.set_class(bool(steps), "-scoped")
+        line = self.query_one(Breadcrumb)
+        line.set_class(bool(steps), "-shown")  # not on the screen: that would style all of it anew
         if steps:
             hello = self.feed.shown.hello
             remark = "counted alone " if self._asked != WHOLE else ""
             labels = [step.label for step in steps]
-            self.query_one(Breadcrumb).show(hello.host if hello else "", labels, remark)
+            line.show(hello.host if hello else "", labels, remark)
 
     def narrow_collection(self) -> None:
         """Have the kernel count what is in scope alone; all of it while it is recorded or past."""
