@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.views import format as fmt
+from ebpftop.views import pins
 from ebpftop.views import table as tables
 from ebpftop.views.chosen import choose
 from ebpftop.views.ranges import is_state
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ebpftop.model import Kind, Process, Row, Sample, Table
-    from ebpftop.views.chosen import Chosen
     from ebpftop.views.state import ViewState
     from ebpftop.views.table import Reader, Shown
 
@@ -103,8 +103,16 @@ class Difference(TableView):
         return self._sides[column](row)
 
     def absent(self, row: Row) -> str:
-        """Which of the ranges does not have a row: `A`, `B`, or neither, the empty text."""
-        return "A" if row[-2] is None else "B" if row[-1] is None else ""
+        """Which of the ranges does not have a row: `A`, `B`, both, or neither, the empty text."""
+        return " and ".join(name for name, side in zip("AB", row[-2:]) if side is None)
+
+    def made_of(self, row: Row) -> Sequence[Row]:
+        """The row in A and that in B, as far as there are any."""
+        return [side for side in row[-2:] if side is not None]
+
+    def as_one(self, rows: Sequence[Row], others: Row | None) -> Row:
+        """All rows of A as one and all of B, unless there are none."""
+        return _total(self.shape, rows, others)
 
     def text(self, row: Row, column: int) -> str:
         """A cell, safe to show."""
@@ -142,20 +150,18 @@ def build(
     chosen = choose(shape, readers, rows, others, state, processes, match)
     sort = tables.sorted_by(shape, state)
     measured = shape.columns[sort].measured
-    values = list(map(readers[sort], chosen.rows))
+    drawn = pins.added(chosen.rows, rows, shape, () if match else state.pinned, behind=(None, None))
+    values = list(map(readers[sort], drawn))
     sizes = [None if value is None else abs(value) for value in values] if measured else values
     by_size = measured and not state.reverse
+    descending = by_size or (state.reverse and not measured)
+    ordered = tables.ordered(drawn, sizes if by_size else values, shape, descending)
     return Difference(
         shape,
-        tables.ordered(
-            chosen.rows,
-            sizes if by_size else values,
-            shape,
-            by_size or (state.reverse and not measured),
-        ),
+        pins.first(ordered, shape, state.pinned),
         chosen.others,
         max(s.truncated.get(name, 0) for s in (a, b)) if chosen.others else 0,
-        _total(shape, chosen),
+        _total(shape, chosen.rows, chosen.others),
         chosen.available,
         sort,
         state.reverse,
@@ -163,6 +169,7 @@ def build(
         chosen.error,
         processes,
         "range",
+        len(chosen.rows),
         readers,
         sides,
     )
@@ -204,9 +211,8 @@ def _row(shape: Shape, a: Row | None, b: Row | None) -> Row:
     return (*(b or a or (None,) * len(shape.folds)), a, b)
 
 
-def _total(shape: Shape, chosen: Chosen) -> Row:
-    """All rows of A as one and all of B, unless there are none."""
-    every = [*chosen.rows, chosen.others] if chosen.others else chosen.rows
+def _total(shape: Shape, rows: Sequence[Row], others: Row | None) -> Row:
+    every = [*rows, others] if others else rows
     sides = ([row[side] for row in every if row[side] is not None] for side in (-2, -1))
-    a, b = (tables.total(rows, None, shape) if rows else None for rows in sides)
+    a, b = (tables.total(side, None, shape) if side else None for side in sides)
     return _row(shape, a, b)

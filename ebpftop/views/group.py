@@ -67,13 +67,13 @@ def regrouped(info: ProbeInfo, view: View, role: str) -> tuple[ProbeInfo, View]:
         key = table.columns[own]
     measured = tuple(column for column in table.columns if column.fold != "key")
     keys = {column.name for column in table.columns if column.fold == "key"}
-    folded = Table(table.name, (key, ROWS, *measured))
+    described = Table(table.name, (key, ROWS, *measured))
     names = view.columns or tuple(c.name for c in (*table.columns, *view.derived))
     figures = tuple(name for name in names if name not in keys)
     sort = "" if view.sort in keys else view.sort
     columns = (key.name, ROWS.name, *figures)
     return (
-        replace(info, tables=(folded,)),
+        replace(info, tables=(described,)),
         replace(view, columns=columns, sort=sort, follow=(), by=""),
     )
 
@@ -94,11 +94,23 @@ def fold(sample: Sample, table: Table, role: str, names: Names) -> Sample:
             others.append(row)
         else:
             parts.setdefault(value(row), []).append(row)
-    rows = [(key, len(part), *_folded(part, places, folds)) for key, part in parts.items()]
+    rows = [(key, len(part), *folded(part, places, folds)) for key, part in parts.items()]
     if others:
         number = sample.truncated.get(table.name, 0)
-        rows.append((None, number, *_folded(others, places, folds)))
+        rows.append((None, number, *folded(others, places, folds)))
     return replace(sample, tables={table.name: rows})
+
+
+def folded(rows: Sequence[Row], places: Iterable[int], folds: Sequence[str]) -> list[Any]:
+    """The figures of rows as those of one; what is unknown in one of them is unknown."""
+    figures: list[Any] = []
+    for place, kind in zip(places, folds):
+        values = [row[place] for row in rows]
+        if None in values:
+            figures.append(None)
+        else:
+            figures.append(sum(values) if kind == "sum" else max(values))
+    return figures
 
 
 def value_of(table: Table, role: str, names: Names) -> Callable[[Row], Any]:
@@ -121,15 +133,3 @@ def value_of(table: Table, role: str, names: Names) -> Callable[[Row], Any]:
         return found
 
     return value
-
-
-def _folded(rows: Sequence[Row], places: Iterable[int], folds: Sequence[str]) -> list[Any]:
-    """The figures of rows as those of one; what is unknown in one of them is unknown."""
-    figures: list[Any] = []
-    for place, kind in zip(places, folds):
-        values = [row[place] for row in rows]
-        if None in values:
-            figures.append(None)
-        else:
-            figures.append(sum(values) if kind == "sum" else max(values))
-    return figures

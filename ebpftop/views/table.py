@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebpftop.model import Column
 from ebpftop.views import format as fmt
+from ebpftop.views import pins
 from ebpftop.views.chosen import choose
 from ebpftop.views.ranges import Span
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ebpftop.model import Kind, ProbeInfo, Process, Row, Sample, View
     from ebpftop.views.state import Key, ViewState
+    from ebpftop.views.tree import Tree
 
     Reader = Callable[[Row], Any]
 
@@ -124,14 +126,17 @@ class TableView:
     """Rows of one sample in the order of the screen.
 
     Attributes:
-        rows: rows that passed the filter, in order; the row of the others is not among them.
+        rows: rows that passed the filter, in order, and pinned ones, which come first; the row of
+            the others is not among them.
         others: what the collector folded together, or None; `folded` says how many rows it was.
-        total: all shown rows and the others as one; its keys are None.
-        available: number of rows before the filter.
+        total: all rows that passed the filter and the others as one; its keys are None.
+        available: number of rows before the filter; `matched` of those that passed it.
         sort: position of the column that orders the rows.
         peak: largest value of that column, for bars.
         error: why the filter is none.
         period: what the rows are of, in a word: an interval, or a range.
+        readers: how the values of shown columns, and then of hidden ones, are taken from a row.
+        tree: how the rows are drawn, where they are cgroups that are in one another.
         signed: whether figures are changes.
     """
 
@@ -147,7 +152,9 @@ class TableView:
     error: str
     processes: Mapping[int, Process]
     period: str
-    _readers: tuple[Reader, ...] = field(repr=False)
+    matched: int
+    readers: tuple[Reader, ...] = field(repr=False)
+    tree: Tree | None = field(default=None, kw_only=True)
 
     signed: ClassVar[bool] = False
 
@@ -168,11 +175,21 @@ class TableView:
 
     def value(self, row: Row, column: int) -> Any:
         """A value as the screen means it: rates divided, shares computed; None where unknown."""
-        return self._readers[column](row)
+        return self.readers[column](row)
 
     def text(self, row: Row, column: int) -> str:
         """A cell, safe to show."""
-        return fmt.FORMATS[self.columns[column].kind](self._readers[column](row))
+        if self.tree and not column:
+            return self.tree.text(row[0])
+        return fmt.FORMATS[self.columns[column].kind](self.readers[column](row))
+
+    def made_of(self, row: Row) -> Sequence[Row]:
+        """The rows of samples behind a row: itself; of a comparison one or two, or none."""
+        return (row,)
+
+    def as_one(self, rows: Sequence[Row], others: Row | None) -> Row:
+        """Some rows and the others as one; its keys are None."""
+        return total(rows, others, self.shape)
 
     def process(self, row: Row) -> Process | None:
         """Who a row is about."""
@@ -184,7 +201,7 @@ class TableView:
         """Size of a row's sorted figure against the largest, from 0 to 1."""
         if not self.peak:
             return 0.0
-        return min(1.0, (self._readers[self.sort](row) or 0) / self.peak)
+        return min(1.0, (self.readers[self.sort](row) or 0) / self.peak)
 
 
 def build(
@@ -203,13 +220,15 @@ def build(
     chosen = choose(shape, readers, rows, others, state, processes, match)
     sort = sorted_by(shape, state)
     shown = shape.columns[sort]
-    values = list(map(readers[sort], chosen.rows))
+    drawn = pins.added(chosen.rows, rows, shape, () if match else state.pinned)
+    values = list(map(readers[sort], drawn))
     # A share is measured against the whole, everything else against the largest.
     whole = 1.0 if shown.kind == "ratio" else 0.0
     peak = max(filter(None, values), default=0.0) if shown.measured else 0.0
+    in_order = ordered(drawn, values, shape, shown.measured != state.reverse)
     return TableView(
         shape,
-        ordered(chosen.rows, values, shape, shown.measured != state.reverse),
+        pins.first(in_order, shape, state.pinned),
         chosen.others,
         (sample.truncated.get(name, 0) if sample else 0) if chosen.others else 0,
         total(chosen.rows, chosen.others, shape),
@@ -220,6 +239,7 @@ def build(
         chosen.error,
         processes,
         "range" if isinstance(sample, Span) else "interval",
+        len(chosen.rows),
         readers,
     )
 
