@@ -65,8 +65,7 @@ DASHBOARD = (
         "Page of the selected process, or of the scope",
         "page",
         "page",
-        help="Who it is, and what every probe says of it; of a container, cgroup, command or user"
-        " too. Arrows select a probe, Enter opens its pane, Esc goes back.",
+        help="Who it is, and what every probe says of it. Enter opens a probe's pane.",
     ),
     Action("next_pane", "tab", "Tab", "Next pane"),
     Action("previous_pane", "shift+tab", "S-Tab", "Previous pane"),
