@@ -178,7 +178,7 @@ class Anonymiser:
             sample.lost,
             sample.cost,
             sample.truncated,
-            {kind: sample.scope[kind] for kind in SCOPES if kind in sample.scope},
+            {kind: n for kind, n in sample.scope.items() if kind in SCOPES and isinstance(n, int)},
         )
 
     def _rows(self, rows: list[Row], columns: Sequence[Replace]) -> list[Row]:
