@@ -71,7 +71,7 @@ RUNTIMES_OF_PREFIXES = {
     "crio": "cri-o",
 }
 # With the driver of the other kind than the kubelet's, `slice:prefix:id` is taken for a name.
-WITH_ID = re.compile(r"(?:.*:)?(?:([a-z-]+)[-:])?([0-9a-f]{64})(?:\.scope)?")
+WITH_ID = re.compile(r"(?:(?:.*:)?([a-z-]+)[-:])?([0-9a-f]{64})(?:\.scope)?")
 # A uid of the API server, in slices with `_` for `-`, or the hash that names a static pod.
 POD = re.compile(r"(?:.*-)?pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}).*")
 USER = re.compile(r"user-(\d{1,10})\.slice")
