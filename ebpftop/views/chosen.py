@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ebpftop.model import Process, Row
-    from ebpftop.views.fields import Reader
+    from ebpftop.views.fields import Field, Reader
     from ebpftop.views.state import ViewState
     from ebpftop.views.table import Shape
 
@@ -50,13 +50,25 @@ def choose(
     chosen = compile_filter(
         state.filter,
         Fields(shape),
-        lambda field: reader(field, readers, shape.pid, processes),
+        lambda field: _reader(field, shape, readers, processes),
         _searched(shape, readers, processes),
     )
     if chosen and not chosen.error:
         rows = [row for row in rows if chosen.matches(row)]
         others = None
     return Chosen(rows, others, available, chosen.error if chosen else "")
+
+
+def _reader(
+    field: Field, shape: Shape, readers: Sequence[Reader], processes: Mapping[int, Process]
+) -> Reader:
+    """How a filter takes a value from a row: as it is shown, but of a cgroup always the path."""
+    read = reader(field, readers, shape.pid, processes)
+    if field.role != "cgroup" or not isinstance(field.source, int):
+        return read
+    position = (*shape.columns, *shape.hidden)[field.source].position or 0
+    paths = {each.cgroup: each.cgroup_path for each in processes.values()}
+    return lambda row: paths.get(row[position]) or read(row)
 
 
 def _searched(

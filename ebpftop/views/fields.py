@@ -165,7 +165,8 @@ def _short(columns: Iterable[tuple[Field, Field, Shown]]) -> dict[str, list[Fiel
     found: dict[str, list[Field]] = {}
     for meant, field, shown in columns:
         title = shown.column.title.casefold()
-        names = (_without_unit(field.name), title.removesuffix(PER_SECOND), title)
+        short = title.removesuffix(PER_SECOND)
+        names = (_without_unit(field.name), short if len(short) > 1 else title, title)
         for name in filter(NAME.fullmatch, dict.fromkeys(names)):
             known = found.setdefault(name, [])
             if meant not in known:

@@ -1,69 +1,36 @@
-"""The filter: words, patterns and comparisons, and what is said of a text that is none."""
+"""The filter: which rows words, patterns and comparisons leave."""
 
 from operator import itemgetter
 
 import pytest
 
-from ebpftop.model import Column, ProbeInfo, Process, Sample, Table, View
-from ebpftop.views.fields import Fields
-from ebpftop.views.filter import compile_filter, completions
+from ebpftop.model import Sample
+from ebpftop.views import difference
+from ebpftop.views.filter import compile_filter
+from ebpftop.views.group import fold, regrouped
+from ebpftop.views.scope import Names
 from ebpftop.views.state import ViewState
 from ebpftop.views.table import Shape, build
-
-SECOND, MIB = 1_000_000_000, 1 << 20
-TABLE = Table(
-    "connections",
-    (
-        Column("pid", "PID", "id", "key", "pid"),
-        Column("cgroup", "CGROUP", "id", "key", "cgroup"),
-        Column("disk", "DISK", "label", "key", "disk"),
-        Column("raddr", "REMOTE", "label", "key", "raddr"),
-        Column("lport", "PORT", "id", "key", "lport"),
-        Column("rport", "PORT", "id", "key", "rport"),
-        Column("ios", "IO/s", "count", "sum", rate=True),
-        Column("bytes", "B/s", "bytes", "sum", rate=True),
-        Column("lat_ns", "latency", "ns", "sum"),
-        Column("busy_ns", "BUSY", "ns", "sum", rate=True),
-        Column("slot", "time", "slot"),
-    ),
+from tests.unit.connections import (
+    FIELDS,
+    INFO,
+    MIB,
+    NAMES,
+    PEOPLE,
+    ROWS,
+    SECOND,
+    SHAPE,
+    TABLE,
+    VIEW,
 )
-AVERAGE = Column("avg_ns", "AVG", "ns", "sum", ratio=(("lat_ns",), ("ios",)))
-SHOWN = ("pid", "disk", "raddr", "lport", "rport", "ios", "bytes", "avg_ns", "busy_ns")
-VIEW = View("table", "connections", "Connections", SHOWN, (AVERAGE,), sort="ios")
-INFO = ProbeInfo("tcptop", "", "net", "", (TABLE,), (VIEW,))
-SHAPE = Shape.of(INFO, VIEW)
-FIELDS = Fields(SHAPE)
-# In two seconds: 5, 50, 0 and unknown IO/s; 1M, 10M, 0 and 3M B/s; 20ms, 1ms, nothing on average.
-ROWS = [
-    (1, 9, "sda", "10.0.0.1", 443, 50001, 10, 2 * MIB, 200_000_000, SECOND, 20),
-    (2, 9, "sdb", "fd00::1", 80, 50002, 100, 20 * MIB, 100_000_000, 0, 10),
-    (3, 8, "vda1", "192.168.1.7", 22, 50003, 0, 0, 0, SECOND // 10, 30),
-    (4, 7, "SDA", "127.0.0.1", 80, 50004, None, 6 * MIB, 1, 1, None),
-]
-PEOPLE = {
-    1: Process(
-        *(1, 0, "nginx", 0, 33, "www-data", "/usr/sbin/nginx", "nginx: worker"),
-        *(9, "/system.slice/nginx.service", "nginx.service"),
-    ),
-    2: Process(2, 0, "kworker/0:1", 1, 0, "root", cmdline="[kworker/0:1] libc.so.6 a-b don't"),
-    3: Process(3, 0, "postgres", 1, 105, "postgres", container="db", runtime="docker", pod="a/b"),
-}
 
 
 def chosen(text):
     """The process ids of the rows that a filter leaves."""
     sample = Sample("tcptop", 1, 0, 0, 2 * SECOND, {"connections": ROWS})
-    made = build(SHAPE, sample, ViewState(filter=text), PEOPLE, {9: "/system.slice/nginx.service"})
+    made = build(SHAPE, sample, ViewState(filter=text), PEOPLE, NAMES)
     assert not made.error, made.error
     return sorted(row[0] for row in made.rows)
-
-
-def wrong(text):
-    """What is said of a text, the character it is about, and whether typing may mend it."""
-    made = compile_filter(text, FIELDS)
-    assert made is not None
-    assert made.matches(ROWS[0]) or not made.error
-    return made.error, made.position, made.unfinished
 
 
 @pytest.mark.parametrize("text", ["", "   ", "/", "//", '""', "not //", "// or nginx"])
@@ -240,6 +207,8 @@ def test_time_per_time_is_a_share_and_a_slot_is_its_lower_bound(text, pids):
         ("cgroup in /system", []),
         ("cgroup = /system.slice/nginx.service", [1, 2]),
         ("cgroup ~ nginx", [1, 2]),
+        ("cgroup = /docker/db", [3]),
+        ("cgroup in (/docker, /system.slice/nginx.service)", [1, 2, 3]),
         ("pid ~ ^[12]", [1, 2]),
     ],
 )
@@ -302,129 +271,56 @@ def test_a_row_with_a_value_of_another_type_answers_to_no_comparison():
     assert not made.matches(())
 
 
-# What is wrong
+# Other tables
+
+
+def ranges():
+    """Two sums, of two seconds and of four, of the same rows; the first has grown tenfold."""
+    a = Sample("tcptop", 1, 0, 0, 2 * SECOND, {"connections": ROWS})
+    grown = [(*ROWS[0][:7], 40 * MIB, *ROWS[0][8:]), *ROWS[1:3]]
+    return a, Sample("tcptop", 2, 0, 0, 4 * SECOND, {"connections": grown})
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "says"),
+    ("text", "pids"),
     [
-        ("bytse > 1MB x", 0, "no column bytse; there are bytes, "),
-        ("nginx bytse>1MB x", 6, "no column bytse"),
-        ("foo in (a, b) x", 0, "no column foo"),
-        ("foo in 10.0.0.0/8 x", 0, "no column foo"),
-        ("port = 80 x", 0, "port is ambiguous: lport or rport"),
-        ("> 5 x", 0, "a column must stand before >"),
-        ('"a b" > 5 x', 6, "a column must stand before >"),
-        ("bytes > 10ms x", 8, "10ms is not a size, like 10MB"),
-        ("bytes > nginx x", 8, "nginx is not a size"),
-        ("ios > 5kB x", 6, "5kB is not a number"),
-        ("lat > 10 x", 6, "10 of which unit?"),
-        ("lat > 10MB x", 6, "10MB is not a time, like 10ms"),
-        ("slot > 10 x", 7, "10 of which unit?"),
-        ("busy > 50 x", 7, "50 of which unit? shares are written with %"),
-        ("lport in 1..x and y", 12, "x is not a number"),
-        ("pid = 1k x", 6, "1k is not a number"),
-        ("disk > 5 x", 5, "disk is text: compare it with"),
-        ("bytes ~ 5 x", 6, "bytes is a figure: compare it with"),
-        ("raddr > 10.0.0.1 x", 6, "raddr is text"),
-        ("raddr = 10.0.0.0/8 x", 8, "10.0.0.0/8 is a network: ask for it with `in`"),
-        ("raddr in 10.0.0/8 x", 9, "10.0.0/8 is not an address"),
-        ("raddr in fd00::1..10.0.0.1 x", 9, "is not an address"),
-        ("bytes =< 5 x", 6, "this is no operator; there are == != "),
-        ("comm =~ x y", 5, "this is no operator"),
-        ("a and or b", 6, "something must stand before or"),
-        ("or b", 0, "something must stand before or"),
-        ("a && && b", 5, "something must stand before &&"),
-        ("a ) b", 2, "there is no ( for this )"),
-        (") b", 0, "there is no ( for this )"),
-        ("() b", 1, "there is nothing in these ()"),
-        ("disk in (a b) c", 11, "a comma or ) must stand here"),
-        ("disk in () c", 9, "a value must stand after in"),
-        ("bytes > ) x", 8, "a value must stand after >"),
-        ("/(/", 1, "not a pattern"),
-        ("/a**/ x", 3, "not a pattern: multiple repeat"),
-        ("disk ~ a** x", 9, "not a pattern"),
-        ("/" + "a" * 1001 + "/ x", 1, "a pattern has at most 1000 characters"),
-        ("(" * 41 + "a", 40, "too many parentheses in one another"),
-        ("a " * 2001, 4000, "a filter has at most 4000 characters"),
+        ("bytes > 8MB", [1]),
+        ("bytes < 0", [2, 4]),
+        ("bytes < -4MB", [2]),
+        ("bytes = 0 or disk = vda1", [3]),
+        ("comm = nginx", [1]),
+        ("cgroup = /docker/db", [3]),
+        ("lat_ns < -20ms", [1, 2]),
     ],
 )
-def test_an_error_points_at_the_character(text, position, says):
-    said, at, unfinished = wrong(text)
-    assert said.startswith(says) or says in said
-    assert (at, unfinished) == (position, False)
+def test_where_ranges_are_compared_figures_are_their_changes(text, pids):
+    a, b = ranges()
+    made = difference.build(SHAPE, a, b, ViewState(filter=text), PEOPLE, NAMES)
+    assert not made.error
+    assert sorted(row[0] for row in made.rows) == pids
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "says"),
+    ("role", "text", "keys"),
     [
-        ("bytes >", 7, "a value must stand after >"),
-        ("bytes > ", 8, "a value must stand after >"),
-        ("comm ~", 6, "a value must stand after ~"),
-        ("pid in", 6, "a value must stand after in"),
-        ("disk in (", 9, "a value must stand after in"),
-        ("disk in (sda", 8, "this ( is not closed"),
-        ("disk in (sda,", 13, "a value must stand after in"),
-        ("nginx and", 9, "something is to follow"),
-        ("nginx or ", 9, "something is to follow"),
-        ("not", 3, "something is to follow"),
-        ("(nginx or redis", 0, "this ( is not closed"),
-        ("lat > 10", 6, "10 of which unit?"),
-        ("lat > 10x", 6, "10x is not a time"),
-        ("raddr in 10.0.", 9, "10.0. is not an address"),
-        ("/(", 1, "not a pattern"),
-        ("comm ~ (", 7, "not a pattern"),
-        ("nginx ) ", 6, "there is no ( for this )"),
+        ("command", "comm = nginx", ["nginx"]),
+        ("command", "command ~ ^k and rows = 1", ["kworker/0:1"]),
+        ("container", "container = db", ["db"]),
+        ("disk", "bytes > 1MB", ["SDA", "sdb"]),
+        ("cgroup", "cgroup in /docker", ["/docker/db"]),
     ],
 )
-def test_an_error_at_the_very_end_may_be_mended_by_typing_on(text, position, says):
-    said, at, unfinished = wrong(text)
-    assert said.startswith(says)
-    assert (at, unfinished) == (position, True)
+def test_a_table_that_is_folded_is_asked_for_what_it_is_folded_by(role, text, keys):
+    sample = Sample("tcptop", 1, 0, 0, 2 * SECOND, {"connections": ROWS})
+    names = Names(PEOPLE, NAMES, {9: "/system.slice/nginx.service", 8: "/docker/db"})
+    shape = Shape.of(*regrouped(INFO, VIEW, role))
+    made = build(shape, fold(sample, TABLE, role, names), ViewState(filter=text), PEOPLE, NAMES)
+    assert not made.error
+    assert sorted(row[0] for row in made.rows) == keys
 
 
-def test_an_unknown_column_is_told_the_nearest_first():
-    said, *_ = wrong("bytse > 5 x")
-    names = said.partition("there are ")[2].split(", ")
-    assert names[0] == "bytes"
-    assert set(names) >= {"pid", "disk", "ios", "avg", "busy", "lat", "comm", "user", "pod"}
-
-
-def test_a_table_without_processes_knows_nothing_of_them():
-    table = Table("latency", (Column("disk", "DISK", "label"), Column("count", "IOs", "count")))
-    info = ProbeInfo("p", "", "block", "", (table,), ())
-    fields = Fields(Shape.of(info, View("table", "latency", "")))
-    assert fields.offered == ("disk", "count")
-    assert not fields.knows("comm")
-
-
-# Completion
-
-
-@pytest.mark.parametrize(
-    ("text", "start", "first"),
-    [
-        ("by", 0, "bytes"),
-        ("nginx and co", 10, "comm"),
-        ("(la", 1, "lat"),
-        ("not us", 4, "user"),
-        ("RAD", 0, "raddr"),
-        ("a or b", 5, "bytes"),
-        ("bytes > 5 d", 10, "disk"),
-    ],
-)
-def test_the_last_word_may_become_the_name_of_a_column(text, start, first):
-    at, names = completions(text, FIELDS)
-    assert (at, names[0]) == (start, first)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "by ", "comm ~ by", "/by", '"by', "bytes > by", "disk in (by", "xyz", "(lat)"]
-)
-def test_values_patterns_and_what_is_no_name_are_not_completed(text):
-    assert completions(text, FIELDS)[1] == []
-
-
-def test_a_name_that_is_whole_is_not_offered_but_longer_ones_are():
-    names = completions("lat", FIELDS)[1]
-    assert names == ["lat_ns", "latency"]
+def test_the_row_of_the_others_is_left_out_as_nobody_knows_what_it_holds():
+    others = (*[None] * 6, 9, 9, 9, 9, None)
+    sample = Sample("tcptop", 1, 0, 0, 2 * SECOND, {"connections": [*ROWS, others]})
+    assert build(SHAPE, sample, ViewState(filter="bytes > 0")).others is None
+    assert build(SHAPE, sample, ViewState(filter="bytes >")).others == others

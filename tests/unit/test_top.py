@@ -120,6 +120,9 @@ def test_rates_are_per_second_whatever_the_interval(run):
         (("--filter", "nginx"), [1204]),
         (("--filter", "writer"), [812]),
         (("--filter", "/^ *(5|812) /"), [812, 5]),
+        (("--filter", "bytes > 10K and comm ~ n"), [1204]),
+        (("--filter", "lat >= 300µs"), [812, 5]),
+        (("--filter", "lat_ns > 1ms", "--sort", "lat_ns"), [812]),
         (("--rows", "1"), [1204]),
     ],
 )
@@ -277,7 +280,9 @@ def test_the_lines_of_a_recording_are_a_stream_too(run, recording, monkeypatch, 
         (("biotop", "-", "--table", "nosuch"), "biotop has no table nosuch; there are io, latency"),
         (("biotop", "-", "--sort", "nosuch"), "no column nosuch; there are pid, command, disk, op"),
         (("biotop", "-", "--table", "latency", "--sort", "count"), "latency is a histogram"),
-        (("biotop", "-", "--filter", "/(/"), "not a pattern"),
+        (("biotop", "-", "--filter", "/(/"), "--filter '/(/': at character 2: not a pattern"),
+        (("biotop", "-", "--filter", "bytes >"), "at character 8: a value must stand after >"),
+        (("biotop", "-", "--filter", "nginx siz > 1"), "at character 7: no column siz; there are"),
         (("biotop", "-", "-i", "1"), "--interval is for live samples"),
         (("biotop", "-i", "0"), "an interval is from 0.1 to 3600 seconds"),
         (("biotop", "-i", "nan"), "an interval is from 0.1 to 3600 seconds"),
@@ -291,6 +296,16 @@ def test_bad_usage_says_what_there_is(run, arguments, says):
     status, said, errors = run(*arguments)
     assert (status, said) == (2, "")
     assert says in errors
+
+
+def test_a_wrong_filter_is_one_line_before_any_sample(run):
+    _, said, errors = run("biotop", "-", "--filter", "a\nb >\n5")
+    assert (said, len(errors.splitlines())) == ("", 1)
+
+
+def test_a_histogram_is_filtered_by_the_bounds_of_its_slots(run):
+    _, said, _ = run("biotop", "-", "--json", "--table", "latency", "--filter", "slot >= 100µs")
+    assert [row["slot"] for row in json.loads(said)["rows"]] == [18]
 
 
 def test_what_is_no_moment_is_bad_usage(run, recording):
