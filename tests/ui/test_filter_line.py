@@ -2,6 +2,7 @@
 
 import pytest
 
+from ebpftop import registry
 from ebpftop.ui.widgets.filterline import FilterLine, marked
 from tests.ui import scenes
 
@@ -115,6 +116,18 @@ async def test_a_filter_is_completed_by_the_columns_of_its_own_pane(screen):
         assert "syscall" in lines(s)[1]
         await s.press("escape", "1", *typed("sysc"))
         assert "syscall" not in lines(s)[1]
+
+
+async def test_in_a_flame_it_is_text_that_is_searched_for(screen):
+    flame = registry.probes()["offcputime"].info
+    row = (7, 7, 0, "main;wait;bytes >_[k]", 600, 0, 3, 200)
+    start = [scenes.hello((flame, scenes.HOST)), scenes.running(flame)]
+    async with screen(*start, scenes.at("offcputime", 1, {"stacks": [row]})) as s:
+        await s.press(*typed("bytes >"))
+        assert lines(s)[1:] in ([""], [])
+        assert "“bytes >” 100%" in s.text()
+        await s.press("enter")
+        assert not s.dashboard.has_class("-filtering")
 
 
 async def test_escape_forgets_an_unfinished_filter(screen):
