@@ -15,6 +15,7 @@ from textual.containers import Container, VerticalScroll
 from ebpftop.model import Tick
 from ebpftop.ui.screens.rewind import SETTLE_S, sliced
 from ebpftop.ui.widgets.page import IdentityBox, SectionBox
+from ebpftop.views import window
 from ebpftop.views.page import POINTS, Page, Profile
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ebpftop.views.scope import Step
 
 BESIDE_COLUMNS, THREE_COLUMNS = 100, 220
+KNOWN_TICKS = window.POINTS - POINTS
+FRAME_COLUMNS, FRAME_LINES = 4, 2
 
 
 class PageView(VerticalScroll, can_focus=False):
@@ -50,7 +53,7 @@ class PageView(VerticalScroll, can_focus=False):
         self._profile = Profile(step)
         self._infos: tuple[ProbeInfo, ...] = ()
         self._columns = 1
-        self._reading: tuple[int, int] | None = None
+        self._even: tuple[int, list[int]] = 1, []
         self.page: Page | None = None
 
     def compose(self) -> ComposeResult:
@@ -82,7 +85,7 @@ class PageView(VerticalScroll, can_focus=False):
         columns = 1 + (width >= BESIDE_COLUMNS) + (width >= THREE_COLUMNS)
         if columns != self._columns:
             self._columns = columns
-            self.query_one(".sections").styles.grid_size_columns = columns
+        self._even_out(width)
 
     def focus_view(self) -> None:
         """Let the keys go to the section that was selected, else to the first."""
@@ -100,6 +103,7 @@ class PageView(VerticalScroll, can_focus=False):
         self.query_one(IdentityBox).show(self.page)
         for box, section in zip(self.sections, self.page.sections):
             box.show(section)
+        self._even_out(self.size.width)
         self._mark_read()
         if self._missing() or self._unsummed():
             self._catch_up()
@@ -126,6 +130,21 @@ class PageView(VerticalScroll, can_focus=False):
         """Select the last section."""
         self.sections[-1].focus()
 
+    def _even_out(self, width: int) -> None:
+        """Give the boxes of a row one height: that of the one that needs most."""
+        columns, sections = self._columns, self.sections
+        inner = width // columns - FRAME_COLUMNS
+        heights = [
+            max(box.needed(inner) for box in sections[start : start + columns]) + FRAME_LINES
+            for start in range(0, len(sections), columns)
+        ]
+        if (columns, heights) != self._even:
+            self._even = columns, heights
+            styles = self.query_one(".sections").styles
+            styles.grid_size_columns = columns
+            styles.grid_rows = " ".join(map(str, heights))
+            styles.height = sum(heights)
+
     async def _renew(self) -> None:
         await self._lay_sections()
         if self._infos:
@@ -141,7 +160,7 @@ class PageView(VerticalScroll, can_focus=False):
         place = self.query_one(".sections")
         await place.remove_children()
         await place.mount(*(SectionBox(info.name, n) for n, info in enumerate(infos, 1)))
-        place.styles.grid_size_columns = self._columns
+        self._even = 0, []
 
     # The past, and the sums of ranges
 
@@ -161,9 +180,12 @@ class PageView(VerticalScroll, can_focus=False):
         return last if feed.now or feed.player.position is None else feed.player.position
 
     def _mark_read(self) -> None:
-        """What was drawn need not be read any more."""
+        """What was drawn need not be read any more; what was forgotten since may be needed."""
+        ticks = self._profile.trail.ticks
+        if len(ticks) > KNOWN_TICKS:
+            ticks.clear()
         if len(self._feed.tape.overview):
-            self._profile.trail.ticks.add(self._tick)
+            ticks.add(self._tick)
 
     def _missing(self) -> list[int]:
         """The ticks before that which is shown that are not known."""

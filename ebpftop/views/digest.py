@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from heapq import nlargest
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.model import Column, Table
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 TOP = 3
 GAP = 2
-LABEL_MAX, STACK_MIN = 28, 20  # cells
+LABEL_MAX, STACK_MIN = 28, 36  # cells
 # Where something happened, not what: on which thread, CPU or address of this machine.
 PLACES = ("tid", "cpu", "cgroup", "laddr", "lport", "rport")
 PEER = Column("raddr", "PEER", "label", "key", "raddr", help="who is at the other end")
@@ -124,6 +125,12 @@ class Plan:
         columns = (c for c in self.shape.columns if c.column.role != "pid")
         return tuple(replace(c, column=PROCESS) if c.column is COMMAND else c for c in columns)
 
+    @property
+    def tells_more(self) -> bool:
+        """Whether there is a key besides who it was."""
+        keys = (c for c in self.shape.columns if not c.measured and c.column is not COMMAND)
+        return any(shown.column.role != "pid" for shown in keys)
+
     def empty(self) -> Digest:
         """The digest of nothing."""
         columns = self.columns
@@ -135,16 +142,18 @@ class Plan:
         """The top rows of a sample that holds nothing but what is in scope."""
         rows = sample.tables.get(self.table.name, ())
         figures = self._figures(rows, sample.dt_ns)
-        brief = self._brief(rows)
-        readers = readers_of(self.shape, sample.dt_ns, names.processes, names.cgroups)
-        order = [shown.column.name for shown in self.shape.columns].index(self.shape.sort)
-        top = nlargest(TOP, brief, key=lambda row: _rank(readers[order](row)))
+        known = names.processes, names.cgroups
+        if self.folds:
+            brief = self._brief(rows)
+            top = self._top(self.shape, brief, sample.dt_ns, *known)
+        else:  # what is not shown need not be worked on
+            brief, top = rows, self._brief(self._top(self.whole, rows, sample.dt_ns, *known))
         kept = replace(sample, tables={self.table.name: top})
-        view = build(self.shape, kept, ViewState(), names.processes, names.cgroups)
+        view = build(self.shape, kept, ViewState(), *known)
         texts = tuple(self._texts(row, view.text, names.processes) for row in view.rows)
         return replace(self.empty(), rows=texts, number=len(brief), figures=figures)
 
-    def _brief(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def _brief(self, rows: Sequence[Row]) -> list[Row]:
         """The rows without what is left out; those that are alike then are one."""
         if self.peer:
             peers = endpoints(self.table, rows)
@@ -156,6 +165,25 @@ class Plan:
         folded = Folded(self.reduced)
         folded.add(brief)
         return folded.rows()
+
+    def _top(
+        self,
+        shape: Shape,
+        rows: Sequence[Row],
+        dt_ns: int,
+        processes: Mapping[int, Process],
+        cgroups: Mapping[int, str],
+    ) -> list[Row]:
+        """The rows that come first; a rate is in the order of what it is the rate of."""
+        order = [shown.column.name for shown in shape.columns].index(self.shape.sort)
+        place = shape.columns[order].position
+        if place is not None:
+            try:
+                return nlargest(TOP, rows, key=itemgetter(place))
+            except TypeError:  # unknown in some rows
+                pass
+        reader = readers_of(shape, dt_ns, processes, cgroups)[order]
+        return nlargest(TOP, rows, key=lambda row: _rank(reader(row)))
 
     def _figures(self, rows: Sequence[Row], dt_ns: int) -> tuple[tuple[str, str], ...]:
         """The totals, as the pane has them."""

@@ -7,6 +7,7 @@ that sample is shown, and the courses of the figures outlive the samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ebpftop.model import Hello, Process, Sample
@@ -17,7 +18,7 @@ from ebpftop.views.ranges import Span
 from ebpftop.views.scope import Names, Narrowed, Narrowing, Scope, is_covered, position
 from ebpftop.views.stat import Stat
 from ebpftop.views.store import Store, remember, speaker
-from ebpftop.views.subject import Fact, Moment, Seen, facts, presence
+from ebpftop.views.subject import Fact, Moment, Seen, facts, presence, title
 from ebpftop.views.trail import Trail
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ class Section:
         title: of its pane, safe to show.
         state: of the probe.
         note: why there is nothing to see, or what limits it; empty where nothing does.
+        is_warning: whether figures are less than they should be.
         main: the course of its main figure up to the moment; None where it has none.
-        text: that figure at the moment, or over the range.
+        text: that figure at the moment, or over the range; `peak` the highest of its course.
         tables: its tables in brief, the main one first.
         is_blank: whether there are no figures of the moment.
     """
@@ -53,8 +55,10 @@ class Section:
     title: str
     state: str
     note: str
+    is_warning: bool
     main: Stat | None
     text: str
+    peak: str
     tables: tuple[Digest, ...]
     is_blank: bool
 
@@ -134,7 +138,7 @@ class Profile:
         seen = self._seen(taken, moment)
         spans = [each.whole for each in taken if isinstance(each.whole, Span)]
         return Page(
-            self.step.label,
+            title(self.step),
             presence(seen, moment),
             f"over {fmt.ns(max(span.dt_ns for span in spans))}" if spans else "",
             facts(self.step, names, seen, moment),
@@ -201,9 +205,9 @@ class Profile:
                 is_now = True
                 pid, tid = position(table, "pid"), position(table, "tid")
                 if pid is not None:
-                    pids.update(row[pid] for row in rows)
+                    pids.update(map(itemgetter(pid), rows))
                 if tid is not None:
-                    tids.update(row[tid] for row in rows)
+                    tids.update(map(itemgetter(tid), rows))
         return Seen(pids, tids, self.trail.last_seen(moment.mono_ns), is_now)
 
     def _section(self, each: _Taken, store: Store, names: Names, moment: Moment) -> Section:
@@ -215,14 +219,16 @@ class Profile:
         state = store.state(info.name)
         inside = None if each.is_stale else each.inside
         digests = tuple(plan.digest(inside, names) if inside else plan.empty() for plan in plans)
-        main = self._main(info, moment)
+        main, peak = self._main(info, moment)
         return Section(
             info.name,
             fmt.clean(info.title),
             state,
             self._note(each, state, status.reason if status else ""),
+            bool(each.whole and any(each.whole.lost.values())) or state == "degraded",
             main,
             dict(digests[0].figures).get(main.title, fmt.UNKNOWN) if main and digests else "",
+            peak,
             digests,
             inside is None,
         )
@@ -245,17 +251,18 @@ class Profile:
             return f"degraded: {fmt.clean(reason)}"
         shown = {plan.table.name for plan in self._planned(each.info)}
         left_out = sum(number for name, number in whole.truncated.items() if name in shown)
-        return f"{fmt.count(left_out)} small rows are not in it" if left_out else ""
+        return f"{fmt.count(left_out)} rows folded into others" if left_out else ""
 
-    def _main(self, info: ProbeInfo, moment: Moment) -> Stat | None:
-        """The course of the main figure, up to the moment."""
+    def _main(self, info: ProbeInfo, moment: Moment) -> tuple[Stat | None, str]:
+        """The course of the main figure up to the moment, and its peak."""
         found = self.trail.main(info)
         if found is None or not self._planned(info):
-            return None
-        _, shown = found
-        rate = shown.column.rate and shown.kind != "ratio"
+            return None, ""
+        column, kind = found[1].column, found[1].kind
         values = self.trail.values(info.name, moment.mono_ns, POINTS)
-        return Stat(fmt.clean(shown.column.title), shown.kind, rate, values)
+        peak = max((number for number in values if number is not None), default=None)
+        heading = fmt.clean(column.title)
+        return Stat(heading, column.kind, column.rate, values), fmt.FORMATS[kind](peak)
 
     def _planned(self, info: ProbeInfo) -> tuple[Plan, ...]:
         """The tables of a probe that can be narrowed: the main one, and those that have keys."""
@@ -266,7 +273,7 @@ class Profile:
             for view in info.views:
                 if view.kind == "table" and info.table(view.table) in telling:
                     plan = Plan.of(info, view, self._scope)
-                    if not plans or plan.empty().keyed:
+                    if not plans or plan.tells_more:
                         plans.append(plan)
             known = self._plans[info.name] = info, tuple(plans[:TABLES])
         return known[1]

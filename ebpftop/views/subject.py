@@ -103,6 +103,12 @@ def facts(about: Step, names: Names, seen: Seen, moment: Moment) -> tuple[Fact, 
     return tuple(_of_group(role, value, names, seen))
 
 
+def title(about: Step) -> str:
+    """Who a page is about, in a few words: `nginx[4242]`, `container web-1`."""
+    ((role, _), *_) = about.terms
+    return about.label if role in ("pid", "user") else f"{role} {about.label}"
+
+
 def presence(seen: Seen, moment: Moment) -> str:
     """Whether the newest samples know it, and if not, which did."""
     if seen.is_now:

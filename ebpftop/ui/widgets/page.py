@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Pieces = Iterable[tuple[str, str]]
 
 TITLE_CELLS = 11
-VALUE_CELLS = 7
+NAME_CELLS, VALUE_CELLS = 8, 7
 PAIR_CELLS = 20  # of a title and its value, where they stand in columns
 BESIDE_CELLS = 30  # a table needs so many to stand beside another one
 SPARK_MIN, SPARK_MAX = 12, 60
@@ -55,6 +55,7 @@ class Box(Widget):
         & > .box--dim { color: $dim; }
         & > .box--name { color: $name; }
         & > .box--value { color: $name; text-style: bold; }
+        & > .box--rule { color: $border; }
         & > .box--empty { color: $dim; text-style: italic; }
         & > .box--heading { color: $dim; text-style: bold; }
         & > .box--sorted { color: $accent; text-style: bold; }
@@ -68,6 +69,7 @@ class Box(Widget):
         "box--dim",
         "box--name",
         "box--value",
+        "box--rule",
         "box--empty",
         "box--heading",
         "box--sorted",
@@ -172,16 +174,18 @@ class IdentityBox(Box):
 
 
 class SectionBox(Box, can_focus=True):
-    """The summary of one probe; Enter opens its pane."""
+    """The summary of one probe; Enter opens its pane. Its height is that of its row."""
 
     DEFAULT_CSS = """
     SectionBox {
+        height: 1fr;
+
         &:focus {
             border: round $primary 70%;
             border-title-color: $primary;
             border-title-style: bold;
         }
-        &.-limited { border-subtitle-color: $lost; }
+        &.-warning { border-subtitle-color: $lost; }
     }
     """
     BINDINGS = [Binding("enter", "open", "Open its pane", show=False)]
@@ -211,7 +215,7 @@ class SectionBox(Box, can_focus=True):
         self.border_title = digit + Content(section.title)
         note = "" if section.is_blank else section.note
         self.border_subtitle = Content(note)
-        self.set_class(bool(note), "-limited")
+        self.set_class(section.is_warning, "-warning")
         self.redraw()
 
     def action_open(self) -> None:
@@ -234,7 +238,7 @@ class SectionBox(Box, can_focus=True):
             return 1
         main, *others = section.tables
         height = 1 + TOP if main.keyed else len(list(self._pairs(main, width)))
-        return 1 + height + (1 + TOP if others else 0)
+        return 1 + height + (2 + TOP if others else 0)
 
     def draw(self, width: int) -> Iterator[Pieces]:
         """The course of the main figure, then the tables; or why there are none."""
@@ -254,7 +258,7 @@ class SectionBox(Box, can_focus=True):
         beside = others[: max(1, (width + GAP) // (BESIDE_CELLS + GAP))]
         if beside:
             room = (width - GAP * (len(beside) - 1)) // len(beside)
-            for line in zip(*(self._table(digest, room) for digest in beside)):
+            for line in zip(*(self._titled(digest, room) for digest in beside)):
                 yield [piece for part in line for piece in (*part, (" " * GAP, ""))]
 
     def _course(self, section: Section, width: int) -> Pieces:
@@ -263,14 +267,14 @@ class SectionBox(Box, can_focus=True):
         if main is None:
             return ()
         text = fmt.UNKNOWN if section.is_blank else section.text
-        pairs = []
+        pairs = [("peak", section.peak)]
         if section.tables and section.tables[0].keyed and not section.is_blank:
-            pairs = [pair for pair in section.tables[0].figures if pair[0] != main.title]
-        head = fmt.width(main.title) + 1 + VALUE_CELLS + 1
-        room = width - head
-        spark = min(SPARK_MAX, max(SPARK_MIN, room // 2)) if pairs else min(SPARK_MAX, room)
+            pairs += [pair for pair in section.tables[0].figures if pair[0] != main.title]
+        title = fmt.fit(main.title, NAME_CELLS)
+        room = max(0, width - NAME_CELLS - VALUE_CELLS - 2)
+        spark = min(SPARK_MAX, max(SPARK_MIN, room // 2))
         pieces = [
-            (f"{main.title} ", "sorted"),
+            (f"{title} ", "sorted"),
             (fmt.fit(text, VALUE_CELLS), "value"),
             (" ", ""),
             (main.sparkline(max(0, spark)), f"series-{self._number % SERIES + 1}"),
@@ -299,6 +303,13 @@ class SectionBox(Box, can_focus=True):
                 line += [(fmt.fit(title, cells), "dim"), (fmt.fit(value, VALUE_CELLS), "name")]
                 line.append((" " * GAP, ""))
             yield line
+
+    def _titled(self, digest: Digest, width: int) -> Iterator[Pieces]:
+        """A table below its title."""
+        title = fmt.cut(digest.title, width)
+        rule = "─" * max(0, width - fmt.width(title) - 1)
+        yield (title, "dim"), (f" {rule}" if rule else "", "rule")
+        yield from self._table(digest, width)
 
     def _table(self, digest: Digest, width: int) -> Iterator[Pieces]:
         """The titles, then the top rows, then blank lines where there are fewer."""
@@ -334,7 +345,7 @@ class SectionBox(Box, can_focus=True):
 def _fitted(pieces: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
     """Pieces cut and padded to exactly so many cells."""
     fitted, room = [], width
-    for text, style in pieces:
+    for text, style in pieces[:-1] if pieces[-1][0].isspace() else pieces:
         part = fmt.cut(text, room)
         room -= fmt.width(part)
         fitted.append((part, style))
