@@ -6,9 +6,10 @@
     comparison = name operator value | name ["not"] "in" ( value | "(" value { "," value } ")" )
     pattern    = "/" … "/"        quoted = '"' … '"' or "'" … "'"
 
-A pattern ends at a slash before a space or the end, so that those in paths are its own. Its last
-slash, and the last quote, may be missing. Whatever is not clearly an operator is text: what stands
-between two spaces is one, or follows the name of a field, or goes before a number.
+A pattern ends at a slash before a space or the end, so that those in paths are its own. The last
+slash of a text may be missing where the pattern holds no space, the last quote anywhere. Whatever
+is not clearly an operator is text: what stands between two spaces is one, or follows the name of a
+field, or goes before a number.
 """
 
 from __future__ import annotations
@@ -257,7 +258,10 @@ class Parser:
                 return Value(self._text[start:at], start, at)
             at += 1
         self._at = len(self._text)
-        return Value(self._text[start:], start, self._at)
+        pattern = self._text[start:]
+        if any(map(str.isspace, pattern)):
+            raise FilterError("this / is not closed", start - 1, self._at)
+        return Value(pattern, start, self._at)
 
     def _quoted(self) -> Value:
         start = self._at + 1

@@ -94,6 +94,8 @@ def test_what_is_no_operator_is_text(text):
         ("/^(1|3) /", [1, 3]),
         ("/NGI", [1]),
         ("/usr/sbin", []),
+        ("exe ~ /usr/sbin", [1]),
+        ("exe ~ /usr/s.*/ worker", [1]),
         ("/nginx: w/ sda", [1]),
         (r"/kworker\/0/", [2]),
         ("(/nginx/ or /postgres/)", [1, 3]),

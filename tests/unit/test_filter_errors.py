@@ -81,6 +81,8 @@ def test_an_error_points_at_the_character(text, position, says):
         ("nginx or ", 9, "something is to follow"),
         ("not", 3, "something is to follow"),
         ("(nginx or redis", 0, "this ( is not closed"),
+        ("/usr/bin/nginx and bytes > 1MB", 0, "this / is not closed"),
+        ("exe ~ /usr/bin nginx", 6, "this / is not closed"),
         ("lat > 10", 6, "10 of which unit?"),
         ("lat > 10x", 6, "10x is not a time"),
         ("raddr in 10.0.", 9, "10.0. is not an address"),
