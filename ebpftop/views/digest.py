@@ -143,11 +143,11 @@ class Plan:
         rows = sample.tables.get(self.table.name, ())
         figures = self._figures(rows, sample.dt_ns)
         known = names.processes, names.cgroups
+        brief = self._brief(rows) if self.folds else rows
         if self.folds:
-            brief = self._brief(rows)
             top = self._top(self.shape, brief, sample.dt_ns, *known)
         else:  # what is not shown need not be worked on
-            brief, top = rows, self._brief(self._top(self.whole, rows, sample.dt_ns, *known))
+            top = self._brief(self._top(self.whole, rows, sample.dt_ns, *known))
         kept = replace(sample, tables={self.table.name: top})
         view = build(self.shape, kept, ViewState(), *known)
         texts = tuple(self._texts(row, view.text, names.processes) for row in view.rows)
@@ -213,8 +213,8 @@ class Plan:
 def widths(digest: Digest, room: int, before: Sequence[int] = ()) -> tuple[int, ...]:
     """Cells of each column, in a room of so many; 0 for those that are left out.
 
-    Keys come first, then the figure that orders the rows, then the others from left to right;
-    stacks take what is left. Never less than `before`, as far as there is room.
+    The figure that orders the rows comes first, then the keys, then other figures from left to
+    right; stacks take what is left. Never less than `before`, as far as there is room.
     """
     natural = []
     for place, shown in enumerate(digest.columns):
@@ -232,7 +232,7 @@ def widths(digest: Digest, room: int, before: Sequence[int] = ()) -> tuple[int, 
     figures = [i for i in columns if digest.columns[i].measured and i != digest.sort]
     taken = [0] * len(natural)
     left = room + GAP
-    for i in (*keys, digest.sort, *figures):
+    for i in (digest.sort, *keys, *figures):
         if not taken[i] and natural[i] + GAP <= left:
             taken[i] = natural[i]
             left -= natural[i] + GAP

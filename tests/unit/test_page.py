@@ -1,0 +1,471 @@
+"""The page of a process, or of a group of them: who it is, and what each probe says of it."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ebpftop import registry
+from ebpftop.model import Hello, Process, Sample, Status
+from ebpftop.recording.reader import Recording
+from ebpftop.views import format as fmt
+from ebpftop.views import table as tables
+from ebpftop.views.digest import GAP, TOP, Plan, endpoints, reason, widths
+from ebpftop.views.page import Profile
+from ebpftop.views.scope import Names, Scope, narrowed, step
+from ebpftop.views.state import ViewState
+from ebpftop.views.store import Store
+from ebpftop.views.subject import Moment, Seen, about, facts, parents
+from ebpftop.views.trail import Trail
+
+S = 1_000_000_000
+WALL_NS = 1_790_000_000 * S  # 2026-09-21 14:13:20 UTC
+PROBES = {name: probe.info for name, probe in registry.probes().items()}
+DEMO = Path(__file__).parents[2] / "ebpftop" / "demo.ebt"
+POSTGRES, BACKUP = 27941, 31916
+DURING_BACKUP, AFTER_BACKUP = 115, 150
+pytestmark = pytest.mark.usefixtures("utc")
+
+
+def process(pid, comm="worker", ppid=1, **fields):
+    made = Process(pid, pid * S, comm, ppid, 1000, "web", "/usr/bin/worker", "/usr/bin/worker -n 4")
+    return replace(made, **fields)
+
+
+def names(*processes):
+    return Names(
+        {each.pid: each for each in processes},
+        {each.cgroup: each.unit for each in processes},
+        {each.cgroup: each.cgroup_path for each in processes},
+    )
+
+
+def told(step, known, seen=None, at_s=7200):
+    moment = Moment(WALL_NS, at_s * S)
+    return {fact.title: fact.text for fact in facts(step, known, seen or Seen(), moment)}
+
+
+def of(pid, *processes, **more):
+    return told(step("pid", pid, names(*processes)), names(*processes), **more)
+
+
+def rows(probe, table, *made):
+    """Rows with the columns that are named; keys are None else, and figures 0."""
+    columns = PROBES[probe].table(table).columns
+    blank = [None if column.fold == "key" else 0 for column in columns]
+    return [
+        tuple(row.get(c.name, empty) for c, empty in zip(columns, blank))
+        for row in ([made] if isinstance(made, dict) else made)
+    ]
+
+
+def sample(probe, seq=1, **made):
+    at_ns = seq * S
+    filled = {table.name: [] for table in PROBES[probe].tables}
+    filled |= {name: rows(probe, name, *each) for name, each in made.items()}
+    return Sample(probe, seq, WALL_NS + at_ns, at_ns, S, filled)
+
+
+def stream(*records, **hello):
+    fields = {"mono_ns": 0, "probes": tuple(PROBES.values()), **hello}
+    store = Store()
+    store.add(Hello("box", "6.18", "boot", 4, S, WALL_NS, **fields))
+    for name in PROBES:
+        store.add(Status(name, "running"))
+    for record in records:
+        store.add(record)
+    return store
+
+
+def page(store, role="pid", value=812):
+    return Profile(step(role, value, Names.of(store))).page(store)
+
+
+def section(page, probe):
+    return next(each for each in page.sections if each.probe == probe)
+
+
+# Who it is
+
+
+def test_a_process_is_told_by_its_command_user_start_cgroup_and_parents():
+    known = process(
+        812, "worker", 80, cgroup=5, cgroup_path="/machine/web-1", container="web-1",
+        runtime="docker", pod="shop/web",
+    )  # fmt: skip
+    found = of(812, known, process(80, "sshd"), process(1, "systemd", 0))
+    assert found["command"] == "/usr/bin/worker -n 4"
+    assert found["user"] == "web (1000) · started 12:26:52, 1h46m ago"
+    assert found["cgroup"] == "/machine/web-1 · container web-1 (docker) · pod shop/web"
+    assert found["parents"] == "systemd[1] › sshd[80] › worker[812]"  # noqa: RUF001
+
+
+def test_the_program_is_told_where_the_command_line_hides_it():
+    found = of(812, process(812, cmdline="worker: idle"))
+    assert found["command"] == "worker: idle · /usr/bin/worker"
+
+
+def test_a_start_on_another_day_has_its_date():
+    assert "started 2026-09-20 14:13:32" in of(812, process(812), at_s=812 + 86_388)["user"]
+
+
+def test_a_start_that_cannot_be_is_not_told():
+    assert of(812, process(812), at_s=1)["user"] == "web (1000)"
+
+
+def test_nothing_is_made_up_of_a_process_that_is_not_known():
+    assert of(812) == {
+        "command": "nothing is known of this process",
+        "threads": "none seen in this time",
+    }
+
+
+def test_the_chain_of_parents_ends_where_nothing_is_known():
+    assert parents(9, names(process(9, ppid=8), process(8, "bash", 7)).processes) == [
+        "pid 7",
+        "bash[8]",
+    ]
+
+
+@pytest.mark.parametrize("ppid", [0, None, 9])
+def test_who_has_no_parent_but_itself_has_none(ppid):
+    assert parents(9, names(process(9, ppid=ppid)).processes) == []
+
+
+def test_parents_in_a_circle_are_named_once():
+    known = names(process(9, "a", 8), process(8, "b", 7), process(7, "c", 9)).processes
+    assert parents(9, known) == ["c[7]", "b[8]"]
+
+
+def test_threads_are_those_that_were_seen():
+    assert of(812, process(812), seen=Seen(tids={3, 1}))["threads"] == "2 seen: 1 3"
+    many = Seen(tids=set(range(100)))
+    assert of(812, process(812), seen=many)["threads"].endswith("6 7 and 92 more")
+
+
+def test_names_cannot_leave_their_line():
+    evil = "\x1b[31m[/b]\nrm\u202e"
+    known = process(812, evil, cmdline=evil, exe=evil, user=evil, cgroup_path=evil, container=evil)
+    store = stream(known, sample("biotop", io=[{"pid": 812, "disk": evil, "op": evil, "ios": 1}]))
+    made = page(store)
+    texts = [made.title, *(fact.text for fact in made.facts)]
+    texts += [text for each in made.sections for t in each.tables for row in t.rows for text in row]
+    assert evil[5:9] in "".join(texts)
+    assert all(text == fmt.clean(text) and text.isprintable() for text in texts)
+
+
+def test_a_cgroup_is_told_by_its_processes_and_what_is_below():
+    inside = [
+        process(1, "nginx", cgroup_path="/a", container="web-1", runtime="podman"),
+        process(2, "nginx", cgroup_path="/a/b", container="web-1", runtime="podman"),
+        process(3, "cron", cgroup_path="/a/b", container="web-1", runtime="podman"),
+        process(4, "other", cgroup_path="/ab"),
+    ]
+    known = names(*inside)
+    found = told(step("cgroup", "/a", known), known, Seen(pids={1, 2, 4}))
+    assert found["cgroup"] == "/a with 1 cgroup below it · container web-1 (podman)"
+    assert found["processes"] == "2 in the newest samples, 3 known · of web"
+    assert found["commands"] == "nginx ×2"  # noqa: RUF001
+    assert found["below it"] == "b"
+
+
+def test_a_command_is_told_by_where_it_runs():
+    known = names(process(1, "nginx", cgroup_path="/a"), process(2, "nginx", cgroup_path="/b"))
+    assert told(step("command", "nginx", known), known)["cgroup"] == "/a, /b"
+
+
+# Whom the page is about
+
+
+def test_the_selected_row_comes_before_the_scope():
+    known = names(process(812, cgroup=5, cgroup_path="/a"))
+    scope = Scope((step("cgroup", "/a", known),))
+    assert about({"pid": 812}, scope, known).terms == (("pid", 812),)
+    assert about({}, scope, known).terms == (("cgroup", "/a"),)
+
+
+def test_the_last_step_that_names_somebody_counts():
+    known = names(process(812))
+    steps = step("container", "web-1", known), step("pid", 812, known), step("disk", "vda", known)
+    assert about({}, Scope(steps), known).terms == (("pid", 812),)
+
+
+def test_a_cgroup_of_a_row_is_that_of_its_id():
+    known = names(process(812, cgroup=5, cgroup_path="/a"))
+    assert about({"cgroup": 5}, Scope(), known).terms == (("cgroup", "/a"),)
+
+
+def test_a_row_that_names_nobody_has_no_page():
+    assert about({"disk": "vda"}, Scope(), Names()) is None
+
+
+# The sections
+
+
+def test_every_probe_of_the_stream_has_a_section():
+    assert [each.probe for each in page(stream()).sections] == list(PROBES)
+
+
+def test_the_top_three_rows_lack_what_the_page_says():
+    io = [{"pid": 812, "disk": f"sd{n}", "op": "read", "ios": 1, "bytes": n} for n in range(6)]
+    io.append({"pid": 7, "disk": "sdz", "op": "read", "bytes": 99})
+    (table,) = section(page(stream(sample("biotop", io=io))), "biotop").tables
+    assert [shown.column.name for shown in table.columns][:3] == ["disk", "op", "ios"]
+    assert [row[0] for row in table.rows] == ["sd5", "sd4", "sd3"]
+    assert table.number == 6
+
+
+def test_a_group_tells_whose_its_rows_are():
+    known = process(812, "nginx", cgroup=5, cgroup_path="/a")
+    io = [{"pid": 812, "cgroup": 5, "disk": "vda", "op": "read", "ios": 1}]
+    made = page(stream(known, sample("biotop", io=io)), "cgroup", "/a")
+    (table,) = section(made, "biotop").tables
+    assert table.rows[0][:3] == ("nginx[812]", "vda", "read")
+
+
+def test_threads_in_one_stack_are_one_row():
+    stacks = [
+        {"pid": 812, "tid": tid, "stack": "main;work", "blocked_ns": tid * 1000, "max_ns": tid}
+        for tid in (1, 2)
+    ]
+    (table,) = section(page(stream(sample("offcputime", stacks=stacks))), "offcputime").tables
+    titles = [shown.column.name for shown in table.columns]
+    (row,) = table.rows
+    assert dict(zip(titles, row))["stack"] == "work ← main"
+    assert dict(zip(titles, row))["blocked_ns"] == "3.00µs"
+    assert dict(zip(titles, row))["max_ns"] == "2ns"
+
+
+def test_threads_are_counted_from_all_tables():
+    stacks = [{"pid": 812, "tid": tid, "stack": "main"} for tid in (812, 813)]
+    calls = [{"pid": 812, "tid": 814, "syscall": "read", "age_ns": 5}]
+    made = page(stream(sample("offcputime", stacks=stacks), sample("syscount", inflight=calls)))
+    assert made.facts[-1].text == "3 seen: 812 813 814"
+
+
+def test_one_row_without_keys_is_told_as_figures():
+    made = page(stream(sample("cachestat", access=[{"pid": 812, "hits": 30, "misses": 10}])))
+    (table,) = section(made, "cachestat").tables
+    assert not table.keyed
+    assert dict(table.figures)["HIT"] == "75.0%"
+
+
+def test_errors_are_told_by_call_and_name():
+    errors = [{"pid": 812, "syscall": "openat", "errno": "ENOENT", "count": 7}]
+    _, failed, _ = section(page(stream(sample("syscount", errors=errors))), "syscount").tables
+    assert failed.rows == (("openat", "ENOENT", "7"),)
+
+
+def test_a_connection_is_told_by_the_service_at_either_end():
+    pairs = [("10.0.0.7", 5432, 40_000 + n) for n in range(3)]
+    pairs += [(f"10.0.0.{n}", 50_000 + n, 80) for n in range(3)]
+    made = rows(
+        "tcptop",
+        "connections",
+        *({"raddr": raddr, "rport": rport, "lport": lport} for raddr, rport, lport in pairs),
+        {"raddr": "::1", "rport": 5432, "lport": 1},
+    )
+    assert endpoints(PROBES["tcptop"].table("connections"), made) == [
+        *["10.0.0.7:5432"] * 3,
+        *(f"10.0.0.{n} → :80" for n in range(3)),
+        "[::1]:5432",
+    ]
+
+
+def test_connections_to_one_service_are_one_row():
+    made = [
+        {"pid": 812, "raddr": "10.0.0.7", "rport": 5432, "lport": n, "rx_bytes": 100}
+        for n in range(5)
+    ]
+    (table,) = section(page(stream(sample("tcptop", connections=made))), "tcptop").tables
+    assert table.rows[0][:2] == ("10.0.0.7:5432", "500")
+
+
+@pytest.mark.parametrize(
+    ("stack", "said"),
+    [
+        ("main;read_[k];io_schedule_[k];schedule_[k];__schedule_[k]", "io_schedule ← read ← main"),
+        ("main;preempt_schedule_[k]", "main"),
+        ("schedule_[k]", "schedule"),
+        ("", fmt.UNKNOWN),
+        (None, fmt.UNKNOWN),
+    ],
+)
+def test_a_stack_is_told_from_the_frame_on_that_says_why(stack, said):
+    assert reason(stack) == said
+
+
+@pytest.mark.parametrize("chosen", [("pid", POSTGRES), ("cgroup", "/system.slice/shop-db.service")])
+def test_figures_are_those_of_the_pane(demo, chosen):
+    store = demo(DURING_BACKUP)
+    known = Names.of(store)
+    scope = Scope((step(*chosen, known),))
+    compared = 0
+    for info in store.probes():
+        for view in (view for view in info.views if view.kind == "table"):
+            plan = Plan.of(info, view, scope)
+            inside = narrowed(store.latest(info.name), info, scope, known)
+            made = plan.digest(inside, known)
+            shape = tables.Shape.of(info, view)
+            pane = tables.build(shape, inside, ViewState(), known.processes, known.cgroups)
+            if not plan.folds:
+                assert made.number == len(pane.rows)
+                figures = [i for i, c in enumerate(pane.columns) if c.measured]
+                top = [[pane.text(row, i) for i in figures] for row in pane.rows[:TOP]]
+                mine = [i for i, c in enumerate(made.columns) if c.measured]
+                assert [[row[i] for i in mine] for row in made.rows] == top
+                compared += len(top)
+            totals = dict(made.figures)
+            for i, shown in enumerate(pane.columns):
+                if shown.measured and pane.rows:
+                    assert totals[shown.column.title] == pane.text(pane.total, i)
+                    compared += 1
+    assert compared > 20
+
+
+def test_a_probe_that_failed_says_why():
+    store = stream(Status("biotop", "failed", reason="no such tracepoint"))
+    found = section(page(store), "biotop")
+    assert (found.note, found.is_blank) == ("no such tracepoint", True)
+
+
+def test_a_probe_that_does_not_run_says_so():
+    found = section(page(stream(Status("biotop", "idle"))), "biotop")
+    assert (found.note, found.text) == ("not running", fmt.UNKNOWN)
+
+
+def test_rows_of_an_earlier_time_are_not_shown_as_those_of_now():
+    io = [{"pid": 812, "disk": "vda", "op": "read", "ios": 1}]
+    store = stream(sample("biotop", 1, io=io), sample("cachestat", 9))
+    found = section(page(store), "biotop")
+    assert (found.is_blank, found.note) == (True, "last measured 14:13:21")
+
+
+def test_what_was_lost_is_said():
+    found = section(page(stream(replace(sample("biotop"), lost={"rows": 12}))), "biotop")
+    assert (found.note, found.is_warning) == ("lost 12", True)
+
+
+def test_what_the_kernel_counted_of_another_is_not_taken_for_nothing():
+    found = section(page(stream(replace(sample("biotop"), scope={"pid": 7}))), "biotop")
+    assert (found.note, found.is_blank, found.main.values) == ("was counted for less", True, ())
+
+
+# While it is there, and afterwards
+
+
+def test_who_exited_still_has_a_page(demo):
+    store = demo(AFTER_BACKUP)
+    profile = Profile(step("pid", BACKUP, Names.of(store)))
+    for record in Recording(str(DEMO)).records(AFTER_BACKUP - 59, AFTER_BACKUP):
+        profile.learn(record)
+    made = profile.page(store)
+    assert made.title == "backup[31916]"
+    assert made.presence.startswith("not seen since 06:17:")
+    assert any(fact.text.startswith("/usr/local/bin/backup") for fact in made.facts)
+    assert max(filter(None, section(made, "biotop").main.values)) > 1e9
+
+
+def test_who_it_was_is_kept_where_a_moment_does_not_tell_it(demo):
+    store = demo(DURING_BACKUP)
+    profile = Profile(step("pid", BACKUP, Names.of(store)))
+    before = profile.page(store)
+    assert before.presence == ""
+    after = profile.page(demo(5))
+    assert after.facts[0] == before.facts[0]
+    assert after.presence == "not seen in what was measured"
+
+
+def test_another_collector_knows_nothing_of_this_one(demo):
+    profile = Profile(step("pid", POSTGRES, Names.of(demo(DURING_BACKUP))))
+    for tick in (5, 6, DURING_BACKUP):
+        before = profile.page(demo(tick))
+    profile.page(stream(mono_ns=7))
+    after = profile.page(demo(DURING_BACKUP))
+    assert len(section(before, "biotop").main.values) > 100
+    assert len(section(after, "biotop").main.values) == 1
+
+
+# Courses
+
+
+def trail_of(*samples, pid=812):
+    trail = Trail(Scope((step("pid", pid, Names()),)))
+    for each in samples:
+        trail.add(PROBES[each.probe], each, Names())
+    return trail
+
+
+def io(seq, number, **changes):
+    made = [{"pid": 812, "disk": "vda", "op": "read", "bytes": number}] if number else []
+    return replace(sample("biotop", seq, io=made), **changes)
+
+
+def test_a_course_has_a_figure_an_interval():
+    assert trail_of(io(1, 5), io(2, 0), io(3, 7)).values("biotop", 3 * S, 9) == (5, 0, 7)
+
+
+def test_a_course_may_be_told_in_any_order_and_twice():
+    trail = trail_of(io(3, 7), io(1, 5), io(2, 6), io(1, 5))
+    assert trail.values("biotop", 3 * S, 9) == (5, 6, 7)
+
+
+def test_a_course_ends_at_the_moment_and_has_the_newest_figures():
+    trail = trail_of(*(io(seq, seq) for seq in range(1, 9)))
+    assert trail.values("biotop", 6 * S, 3) == (4, 5, 6)
+
+
+def test_intervals_that_were_not_measured_are_unknown():
+    trail = trail_of(io(1, 5), io(4, 7))
+    assert trail.values("biotop", 6 * S, 9) == (5, None, None, 7, None, None)
+
+
+def test_what_may_be_among_the_others_is_unknown():
+    trail = trail_of(io(1, 0, truncated={"io": 9}), io(2, 5, truncated={"io": 9}))
+    assert trail.values("biotop", 2 * S, 9) == (None, 5)
+
+
+def test_rows_that_were_forgotten_are_not_nothing():
+    trail = trail_of(io(1, 5, tables={"latency": []}), io(2, 6))
+    assert trail.values("biotop", 2 * S, 9) == (6,)
+
+
+def test_the_last_that_was_seen_is_known():
+    trail = trail_of(io(1, 5), io(2, 5), io(3, 0))
+    assert trail.last_seen(3 * S) == WALL_NS + 2 * S
+    assert trail.last_seen(1 * S) == WALL_NS + 1 * S
+    assert trail.last_seen(0) is None
+
+
+# Columns
+
+
+@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("seed", range(5))
+def test_columns_fit_their_room(probe, seed):
+    rng = random.Random(seed)
+    for view in (view for view in PROBES[probe].views if view.kind == "table"):
+        digest = Plan.of(PROBES[probe], view, Scope((step("user", "web", Names()),))).empty()
+        texts = tuple("x" * rng.randrange(40) for _ in digest.columns)
+        digest = replace(digest, rows=(texts,))
+        for room in range(1, 160):
+            cells = [each for each in widths(digest, room) if each]
+            assert sum(cells) + GAP * (len(cells) - 1) <= room
+            if room >= 80:
+                assert widths(digest, room)[digest.sort]
+
+
+@pytest.fixture
+def demo():
+    """The store of a moment of the demo."""
+    tape = Recording(str(DEMO))
+
+    def at(tick):
+        store = Store()
+        for record in tape.records(tick, tick):
+            store.add(record)
+        return store
+
+    yield at
+    tape.close()
