@@ -67,6 +67,29 @@ DASHBOARD = (
         "page",
         help="Who it is, and what every probe says of it. Enter opens a probe's pane.",
     ),
+    Action(
+        "tree",
+        "c",
+        "c",
+        "Tree of cgroups, or the rows again",
+        "tree",
+        help="Each line has the figures of its cgroup and all below it; Enter opens it.",
+    ),
+    Action(
+        "follow",
+        "F",
+        "F",
+        "Follow the selected row, or no more",
+        help="It stays in sight wherever it goes; when its process is gone, a new one of the same"
+        " command takes its place. Moving the selection ends it.",
+    ),
+    Action(
+        "pin",
+        "p",
+        "p",
+        "Pin the selected row to the top, or no more",
+        help="A pinned row stays there whatever the order and the filter, also without figures.",
+    ),
     Action("next_pane", "tab", "Tab", "Next pane"),
     Action("previous_pane", "shift+tab", "S-Tab", "Previous pane"),
     Action("next_view", "v", "v", "Next view of this pane", "view", "view"),
@@ -157,8 +180,9 @@ TABLE = (
     Action("page(1)", "pagedown", "PgDn", "One page down"),
     Action("first", "home", "Home", "First row"),
     Action("last", "end", "End", "Last row"),
-    Action("scroll_columns(-1)", "left", "←", "Scroll to the columns on the left"),
-    Action("scroll_columns(1)", "right", "→", "Scroll to the columns on the right"),
+    Action("sideways(-1)", "left", "←", "Columns on the left; in a tree, fold the line, or go up"),
+    Action("sideways(1)", "right", "→", "Columns on the right; in a tree, unfold the line"),
+    Action("unfold", "asterisk", "*", "Unfold all lines of a tree"),
 )
 
 

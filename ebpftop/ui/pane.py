@@ -17,7 +17,7 @@ from ebpftop.ui.widgets.flame import Flame
 from ebpftop.ui.widgets.quality import QualityLine
 from ebpftop.ui.widgets.status_card import StatusCard
 from ebpftop.ui.widgets.table import SampleTable
-from ebpftop.views import group, scope
+from ebpftop.views import group, scope, tree
 from ebpftop.views.layout import Arrangement, arrange
 from ebpftop.views.quality import quality
 from ebpftop.views.scope import Names, Narrowed, Narrowing, Scope
@@ -228,7 +228,11 @@ class Pane(Container):
 
     def _shape(self, view: View, table: SampleTable) -> None:
         role = self._level.groups.get(self._place(view), "")
-        info, shown = group.regrouped(self.info, view, role) if role else (self.info, view)
+        info, shown = self.info, view
+        if role == tree.TREE:
+            info, shown = tree.regrouped(info, view)
+        elif role:
+            info, shown = group.regrouped(info, view, role)
         table.regroup(info, shown, self._level.state(self._place(view)))
 
     def _place(self, view: View) -> tuple[str, int]:
@@ -246,7 +250,8 @@ class Pane(Container):
             return chosen
         names = Names.of(self._feed.shown)
         values = list(table.selection.values())
-        return chosen.then(scope.step(role, values[0], names)) if values else chosen
+        step = scope.step(tree.role_of(role), values[0], names) if values else None
+        return chosen.then(step) if step else chosen
 
     def _inside(self, view: View, samples: Sequence[Sample], names: Names) -> list[Sample]:
         """Samples as far as they are in scope; those that were counted for less are left out."""
@@ -265,7 +270,10 @@ class Pane(Container):
         role = self._level.groups.get(self._place(view), "")
         if not samples or not role:
             return samples[-1] if samples else None
-        return group.fold(samples[-1], self.info.table(view.table), role, names)
+        table = self.info.table(view.table)
+        if role == tree.TREE:
+            return tree.fold(samples[-1], table, names)
+        return group.fold(samples[-1], table, role, names)
 
     def _remark(
         self,
@@ -282,7 +290,7 @@ class Pane(Container):
         if samples and not inside:
             remark = "was counted for less"
         role = self._level.groups.get(self._place(view), "")
-        by = f"by {group.GROUPINGS[role]}" if role else ""
+        by = f"by {group.GROUPINGS[tree.role_of(role)]}" if role else ""
         widget.remark = " · ".join(filter(None, (by, remark)))
 
     def _match(self, view: View) -> dict[str, Any]:

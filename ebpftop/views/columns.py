@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ebpftop.views import format as fmt
 from ebpftop.views.table import COMMAND
+from ebpftop.views.tree import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 MARK = 1  # cells for the mark of the sorted column
 NAME_MIN, NAME_WHOLE, NAME_MAX = 12, 16, 64  # a whole command name is of 15 bytes at most
 LABEL_MAX = 40
+TREE_MIN = 24
 STACK_MIN = 24
 GAP, TIGHT_GAP = 2, 1
 
@@ -77,12 +79,13 @@ def place(columns: Sequence[Shown], widths: Sequence[int], room: int) -> Columns
     gap = GAP if sum(widths) + GAP * len(widths) - GAP <= room else TIGHT_GAP
     spare = room - sum(widths) - gap * (len(widths) - 1)
     placed = list(widths)
-    commands = [i for i, shown in enumerate(columns) if shown.column is COMMAND]
+    names = [i for i, shown in enumerate(columns) if shown.column in (COMMAND, PATH)]
     stacks = [i for i, shown in enumerate(columns) if shown.kind == "stack"]
     if spare > 0 and stacks:
         placed[stacks[0]] += spare
-    elif commands:
-        wanted = placed[commands[0]] + spare
-        placed[commands[0]] = min(NAME_MAX, max(NAME_MIN, wanted))
-    fixed = commands[0] + 1 if commands else 1
+    elif names:
+        wanted = placed[names[0]] + spare
+        least = NAME_MIN if columns[names[0]].column is COMMAND else TREE_MIN
+        placed[names[0]] = min(NAME_MAX, max(least, wanted))
+    fixed = names[0] + 1 if names else 1
     return Columns(tuple(placed), gap, fixed)

@@ -173,6 +173,15 @@ class TableView:
             return None
         return next((i for i, row in enumerate(self.rows) if self.key(row) == key), None)
 
+    def has(self, key: Key) -> bool:
+        """Whether there is a row with that key; one that is only pinned is none."""
+        position = self.position(key)
+        return position is not None and not self.is_blank(self.rows[position])
+
+    def is_blank(self, row: Row) -> bool:
+        """Whether a row has nothing but its keys: it is there because it is pinned."""
+        return all(value is None for value, fold in zip(row, self.shape.folds) if fold != "key")
+
     def value(self, row: Row, column: int) -> Any:
         """A value as the screen means it: rates divided, shares computed; None where unknown."""
         return self.readers[column](row)

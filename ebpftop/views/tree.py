@@ -55,6 +55,11 @@ def regrouped(info: ProbeInfo, view: View) -> tuple[ProbeInfo, View]:
     return replace(grouped, tables=(table,)), replace(shown, columns=names)
 
 
+def role_of(grouping: str) -> str:
+    """What opening a line of a grouped table chooses: in the tree, a cgroup."""
+    return PATH.role if grouping == TREE else grouping
+
+
 def is_tree(shape: Shape) -> bool:
     """Whether a table is one that `regrouped` has described."""
     return shape.columns[0].column is PATH
@@ -123,6 +128,10 @@ class Line:
         """What stands in front of the name."""
         return f"{' ' * INDENT * self.depth}{self.mark} "
 
+    def is_mark(self, x: int) -> bool:
+        """Whether a cell of the line is that of the mark, or the gap behind it."""
+        return self.mark != LEAF and x // INDENT == self.depth
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -147,7 +156,8 @@ def arranged(view: TableView, state: ViewState, names: Names) -> TableView:
     """A table of such rows as a tree. It was built without the filter, which is applied here.
 
     What matches the filter is shown with all that is above it, whatever is collapsed. A cgroup
-    with nothing but one other in it shares the line of that one, unless it is pinned or collapsed.
+    with nothing but one other in it shares the line of that one, unless it is pinned, collapsed, or
+    the root.
     """
     titles = _titles(names)
 
@@ -200,7 +210,7 @@ def _drawn(
         path, name, joined = row[0], _name(row[0], above, titles), [row[0]]
         while path in shared and below[path][0][0] in kept:
             (row,) = below[path]
-            name = f"{name.rstrip('/')}/{_name(row[0], path, titles)}"
+            name = f"{name}/{_name(row[0], path, titles)}"
             path = row[0]
             joined.append(path)
         inside = [child for child in below.get(path, ()) if child[0] in kept]
@@ -229,9 +239,12 @@ def _below(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _sharing(view: TableView, below: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    """The cgroups that have one other in them and nothing of their own."""
-    for rows in below.values():
-        for row in rows:
+    """The cgroups that have one other in them and nothing of their own.
+
+    Not the root: it has rows now and then, and the whole tree would move sideways each time.
+    """
+    for above, rows in below.items():
+        for row in rows if above else ():
             own = any(part[OWN] for part in view.made_of(row))
             if not own and len(below.get(row[0], ())) == 1:
                 yield row[0]

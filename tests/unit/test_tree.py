@@ -63,10 +63,9 @@ def view(rows=ROWS, names=NAMES, **state):
     return tree.arranged(tables.build(SHAPE, folded, unfiltered), made, names)
 
 
-def comparison(a, b, **state):
-    one, other = (tree.fold(sample(rows), IO, NAMES) for rows in (a, b))
-    made = ViewState(**state)
-    return tree.arranged(difference.build(SHAPE, one, other, ViewState()), made, NAMES)
+def comparison(a, b, names=NAMES):
+    one, other = (tree.fold(sample(rows), IO, names) for rows in (a, b))
+    return tree.arranged(difference.build(SHAPE, one, other, ViewState()), ViewState(), names)
 
 
 def drawn(made):
@@ -108,7 +107,7 @@ def test_a_process_counts_once_whatever_its_rows():
 def test_a_process_that_moved_counts_once_where_both_are_in():
     made = view([(2, 10, "sda", 1, 1, 1), (2, 11, "sda", 1, 1, 1)])
     assert figures(made, PATHS[10], "processes") == ["1"]
-    assert drawn(made)[0] == "▾ /system.slice"
+    assert drawn(made)[1] == "  ▾ system.slice"
     assert figures(made, "/system.slice", "processes") == ["1"]
 
 
@@ -140,7 +139,7 @@ def test_a_table_that_knows_its_processes_only_has_a_tree():
     folded = tree.fold(sample([(5, 4), (77, 1)], described=plain), plain, NAMES)
     made = tables.build(tables.Shape.of(info, shown), folded, ViewState())
     made = tree.arranged(made, ViewState(), NAMES)
-    assert set(drawn(made)) == {"  /system.slice/web-1 (docker)", f"  {UNKNOWN}"}
+    assert set(drawn(made)) == {"▾ /", "    system.slice/web-1 (docker)", f"  {UNKNOWN}"}
 
 
 def test_a_table_without_cgroups_and_processes_has_no_tree():
@@ -151,8 +150,13 @@ def test_a_table_without_cgroups_and_processes_has_no_tree():
 
 
 def test_a_cgroup_with_rows_of_its_own_does_not_share_a_line():
-    made = view([(1, 1, "sda", 1, 1, 1), (2, 10, "sda", 1, 1, 1)])
-    assert drawn(made) == ["▾ /", "    system.slice/nginx.service"]
+    paths = {1: "/a", 2: "/a/b", 3: "/a/b/c/d"}
+    made = view([(1, i, "sda", 1, 1, 1) for i in (1, 3)], Names({}, {}, paths))
+    assert drawn(made) == ["▾ /", "  ▾ a", "      b/c/d"]
+
+
+def test_the_root_shares_no_line_so_that_the_tree_stays_where_it_is():
+    assert drawn(view([(2, 10, "sda", 1, 1, 1)])) == ["▾ /", "    system.slice/nginx.service"]
 
 
 def test_whichever_line_a_cgroup_shares_stands_for_it():
@@ -238,7 +242,7 @@ def test_a_container_is_named_where_its_cgroup_is_not_further_down():
     inner = f"{PATHS[12]}/system.slice/cron.service"
     people = {5: Process(5, 0, "cron", cgroup_path=inner, container="web-1", runtime="docker")}
     made = view([(5, 30, "sda", 1, 1, 1)], Names(people, {}, {30: inner}))
-    assert drawn(made) == ["  /system.slice/web-1 (docker)/system.slice/cron.service"]
+    assert drawn(made) == ["▾ /", "    system.slice/web-1 (docker)/system.slice/cron.service"]
 
 
 def test_a_pod_is_named_above_its_containers():
@@ -252,22 +256,23 @@ def test_a_pod_is_named_above_its_containers():
     }
     made = view([(i, i, "sda", 3 - i, 1, 1) for i in paths], Names(people, {}, paths))
     assert drawn(made) == [
-        "▾ /kubepods.slice/shop/web (pod)",
-        "    c1 (containerd)",
-        "    c2 (containerd)",
+        "▾ /",
+        "  ▾ kubepods.slice/shop/web (pod)",
+        "      c1 (containerd)",
+        "      c2 (containerd)",
     ]
 
 
 def test_a_hostile_name_is_plain_text():
     made = view([(1, 7, "sda", 1, 1, 1)], Names({}, {}, {7: "/a\x1b[31m"}))
-    assert drawn(made) == ["  /a·[31m"]
+    assert drawn(made)[1] == "    a·[31m"
 
 
 def test_cgroups_may_be_nested_deeper_than_the_stack():
     path = "/a" * 1500
     rows = [(1, i, "sda", 1, 1, 1) for i in range(1, 1500)]
     names = Names({}, {}, {i: path[: 2 * i] for i in range(1, 1500)})
-    assert len(view(rows, names).rows) == 1499
+    assert len(view(rows, names).rows) == 1500
 
 
 def test_a_comparison_rolls_up_each_side():
@@ -284,9 +289,10 @@ def test_in_a_comparison_a_cgroup_that_one_side_has_counts_as_nothing_on_the_oth
 
 
 def test_in_a_comparison_a_cgroup_with_rows_of_its_own_on_one_side_has_a_line():
-    below = [(2, 10, "sda", 1, 1, 1)]
-    made = comparison([(1, 1, "sda", 9, 9, 9), *below], below)
-    assert drawn(made) == ["▾ /", "    system.slice/nginx.service"]
+    names = Names({}, {}, {1: "/a", 2: "/a/b"})
+    below = [(2, 2, "sda", 1, 1, 1)]
+    made = comparison([(1, 1, "sda", 9, 9, 9), *below], below, names)
+    assert drawn(made) == ["▾ /", "  ▾ a", "      b"]
 
 
 # What holds for any tree

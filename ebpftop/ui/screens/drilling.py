@@ -9,7 +9,7 @@ from ebpftop.ui.drill import Drill
 from ebpftop.ui.screens.choose import Choice, Choose
 from ebpftop.ui.screens.rewind import Rewindable
 from ebpftop.ui.widgets.breadcrumb import Breadcrumb
-from ebpftop.views import group, scope
+from ebpftop.views import group, scope, tree
 from ebpftop.views.scope import Names
 
 if TYPE_CHECKING:
@@ -91,6 +91,28 @@ class Drilling(Rewindable):
 
         self.app.push_screen(Choose("group by", choices, pane.grouping(table)), chosen)
 
+    def action_tree(self) -> None:
+        """Show the rows as the tree of their cgroups, or as they were."""
+        pane, table = self.pane, self.selected_table
+        if pane is None or table is None:
+            return
+        if pane.grouping(table) == tree.TREE:
+            pane.group("")
+        elif "cgroup" in group.groupings(pane.info.table(pane.view_of(table).table)):
+            pane.group(tree.TREE)
+        else:
+            self._say("nothing is known of the cgroups of these rows")
+
+    def action_follow(self) -> None:
+        """Keep the selected row in sight, or no more."""
+        if self.selected_table:
+            self.selected_table.toggle_follow()
+
+    def action_pin(self) -> None:
+        """Keep the selected row on top, or no more."""
+        if self.selected_table:
+            self.selected_table.toggle_pin()
+
     # What follows from it
 
     def scope_changed(self) -> None:
@@ -139,6 +161,8 @@ class Drilling(Rewindable):
         names, role = Names.of(self.feed.shown), self.pane.grouping(table)
         if role:
             value = next(iter(table.selection.values()))
-            return None if value == scope.UNKNOWN else scope.step(role, value, names)
+            if value == scope.UNKNOWN:
+                return None
+            return scope.step(tree.role_of(role), value, names)
         described = self.pane.info.table(self.pane.view_of(table).table)
         return scope.next_step(described, table.selection, self.drill.scope, names)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ebpftop.views.columns import Columns
     from ebpftop.views.state import Key
     from ebpftop.views.table import TableView
+    from ebpftop.views.tree import Line
 
     Cells = Iterator[tuple[str, str]]
 
@@ -22,6 +23,7 @@ CLASSES = {
     "table--heading",
     "table--heading-sorted",
     "table--name",
+    "table--pin",
     "table--dim",
     "table--bar",
     "table--cursor",
@@ -34,6 +36,8 @@ CLASSES = {
     "table--shrank-bar",
 }
 SEPARATOR = " · "
+PIN = "•"
+PATH_FROM = 12  # cells behind a cgroup's name from which there is room for the end of its path
 COMMAND_LINE_FROM = 24  # cells of the command column from which there is room for the arguments
 
 
@@ -49,32 +53,46 @@ def heading(view: TableView, columns: Columns) -> Cells:
         yield " " * columns.gap, "table--heading"
 
 
-def row_cells(view: TableView, columns: Columns, row: Row) -> Cells:
-    """A row; the sorted figure is drawn over a bar of its size."""
-    for position, (shown, width) in enumerate(zip(view.columns, columns.widths)):
-        if isinstance(view, Difference) and shown.measured:
-            yield from _change(view, row, position, width)
-            yield " " * columns.gap, ""
-            continue
-        value = view.value(row, position)
-        cell = fmt.fit(fmt.FORMATS[shown.kind](value), width, shown.numeric)
-        if not value:
-            yield cell, "table--dim"
-        elif shown.column is COMMAND:
-            yield from _command(view, row, value, width)
-        elif position == view.sort and shown.measured:
-            filled = round(view.share(row) * width)
-            yield cell[:filled], "table--bar"
-            yield cell[filled:], ""
+def row_cells(view: TableView, columns: Columns, row: Row, pinned: bool = False) -> Cells:
+    """A row; a pinned one has a mark behind its first cell."""
+    for position, width in enumerate(columns.widths):
+        yield from _cell(view, row, position, width)
+        if pinned and not position:
+            yield PIN, "table--pin"
+            yield " " * (columns.gap - 1), ""
         else:
-            yield cell, ""
-        yield " " * columns.gap, ""
+            yield " " * columns.gap, ""
+
+
+def _cell(view: TableView, row: Row, position: int, width: int) -> Cells:
+    """One cell; the sorted figure is drawn over a bar of its size."""
+    shown = view.columns[position]
+    if view.tree and not position:
+        yield from _branch(view.tree.lines[row[0]], width)
+        return
+    if isinstance(view, Difference) and shown.measured:
+        yield from _change(view, row, position, width)
+        return
+    value = view.value(row, position)
+    cell = fmt.fit(fmt.FORMATS[shown.kind](value), width, shown.numeric)
+    if not value:
+        yield cell, "table--dim"
+    elif shown.column is COMMAND:
+        yield from _command(view, row, value, width)
+    elif position == view.sort and shown.measured:
+        filled = round(view.share(row) * width)
+        yield cell[:filled], "table--bar"
+        yield cell[filled:], ""
+    else:
+        yield cell, ""
 
 
 def total(view: TableView, columns: Columns) -> Cells:
     """All rows as one."""
-    shown, available = len(view.rows) + view.folded, view.available + view.folded
-    rows = f"{available} row" if available == 1 else f"{available} rows"
+    folded = 0 if view.tree else view.folded
+    shown, available = view.matched + folded, view.available + folded
+    noun = "cgroup" if view.tree else "row"
+    rows = f"{available} {noun}" if available == 1 else f"{available} {noun}s"
     if shown != available:
         rows = f"{shown} of {rows}"
     return _titled(view, columns, view.total, f"total, {rows}", "table--total")
@@ -88,7 +106,10 @@ def others(view: TableView, columns: Columns, row: Row) -> Cells:
 
 def selected(view: TableView, cursor: Key) -> str:
     """Who the selected row is about."""
-    if view.shape.pid is None:
+    if view.tree:
+        line = view.tree.lines.get(cursor[0])
+        who, more = line.name if line and line.more else "", fmt.label(cursor[0])
+    elif view.shape.pid is None:
         who, more = SEPARATOR.join(fmt.label(value) for value in cursor), ""
     else:
         pid = cursor[view.shape.keys.index(view.shape.pid)]
@@ -99,10 +120,11 @@ def selected(view: TableView, cursor: Key) -> str:
             who = f"{pid} {process.comm}"
             more = SEPARATOR.join(filter(None, (process.user, process.unit, process.cmdline)))
     position = view.position(cursor)
-    gone = f"not in this {view.period}" if position is None else ""
+    row = None if position is None else view.rows[position]
+    gone = f"not in this {view.period}" if row is None or view.is_blank(row) else ""
     changed = ""
-    if isinstance(view, Difference) and position is not None:
-        changed = _sides(view, view.rows[position])
+    if isinstance(view, Difference) and row is not None and not gone:
+        changed = _sides(view, row)
     return fmt.clean(SEPARATOR.join(filter(None, (who, changed, more, gone))))
 
 
@@ -139,6 +161,17 @@ def _command(view: TableView, row: Row, comm: str, width: int) -> Cells:
     name += "  "
     yield name, "table--name"
     yield fmt.fit(fmt.clean(process.cmdline), width - fmt.width(name)), "table--dim"
+
+
+def _branch(line: Line, width: int) -> Cells:
+    """A cgroup's place in the tree, its name, and where there is room the end of its path."""
+    indent = fmt.cut(line.indent, width)
+    name = fmt.cut(line.name, width - fmt.width(indent))
+    yield indent, "table--dim"
+    yield name, "table--name"
+    room = width - fmt.width(indent) - fmt.width(name)
+    more = f"  {line.more}" if line.more and room > PATH_FROM else ""
+    yield fmt.fit(more, room), "table--dim"
 
 
 def _titled(view: TableView, columns: Columns, row: Row, title: str, style: str) -> Cells:

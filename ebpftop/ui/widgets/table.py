@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rich.segment import Segment
 from textual.content import Content
 from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ebpftop.ui import actions
 from ebpftop.ui.messages import RowSelected
 from ebpftop.ui.widgets import cells
+from ebpftop.ui.widgets.strips import Strips
 from ebpftop.views import columns as layout
 from ebpftop.views import difference as differences
+from ebpftop.views import follow, tree
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
 from ebpftop.views.ranges import over
@@ -27,9 +27,8 @@ from ebpftop.views.scope import Names
 from ebpftop.views.state import ViewState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from rich.style import Style
     from textual.events import Click, Resize
 
     from ebpftop.model import ProbeInfo, Row, Sample, View
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 HEADING = 1
 
 
-class SampleTable(ScrollView, can_focus=True):
+class SampleTable(Strips, can_focus=True):
     """Rows of the newest sample of one table view.
 
     Attributes:
@@ -62,9 +61,7 @@ class SampleTable(ScrollView, can_focus=True):
         self._ranges: tuple[Sample | None, Sample | None] | None = None
         self._view = tables.build(self.shape, None, self.state)
         self._natural: tuple[int, ...] = ()
-        self._columns = layout.Columns((), layout.GAP, 0)
         self._at = 0
-        self._styles: dict[str, Style] = {}
         self.remark = ""
         self.border_title = Content(view.title)
 
@@ -151,7 +148,8 @@ class SampleTable(ScrollView, can_focus=True):
             key = self._view.key(rows[self._at])
         if key == self.state.cursor:
             return
-        before, self.state = self.state.cursor, replace(self.state, cursor=key)
+        before, self.state = self.state.cursor, self.state.at(key)
+        self._describe()
         if before is None or key is None:
             self._place()  # there is one line more below the rows, or one less
             self.refresh()
@@ -184,9 +182,52 @@ class SampleTable(ScrollView, can_focus=True):
         """Put the cursor on the last row."""
         self.select(len(self._view.rows) - 1)
 
-    def action_scroll_columns(self, step: int) -> None:
-        """Scroll sideways, where the columns need more room than there is."""
-        self.scroll_to(x=self.scroll_x + 8 * step, animate=False)
+    def action_sideways(self, step: int) -> None:
+        """Fold or unfold a line of a tree; else scroll the columns, if there is no room for all."""
+        if not self._step_in_tree(step):
+            self.scroll_to(x=self.scroll_x + 8 * step, animate=False)
+
+    def toggle_follow(self) -> None:
+        """Keep the selected row in sight, whatever becomes of it, or no more."""
+        self.state = follow.toggled(self._view, self.state)
+        self._rebuild()
+
+    def toggle_pin(self) -> None:
+        """Keep the selected row on top, or no more."""
+        if self.state.cursor is not None:
+            self.state = self.state.with_pin(self.state.cursor)
+            self._rebuild()
+
+    def toggle_tree_node(self, path: str) -> None:
+        """Hide what is below a cgroup's line, or show it again."""
+        line = self._view.tree.lines.get(path) if self._view.tree else None
+        if line and line.mark != tree.LEAF:
+            self.state = self.state.with_fold(path, collapsed=line.mark == tree.OPEN)
+            self._rebuild()
+
+    def action_unfold(self) -> None:
+        """Show all lines of a tree."""
+        self.state = replace(self.state, collapsed=frozenset())
+        self._rebuild()
+
+    def _step_in_tree(self, step: int) -> bool:
+        """Fold the selected line or go to the one above; or unfold it, or go to the one below.
+
+        Returns whether there was such a step.
+        """
+        path = self.state.cursor[0] if self.state.cursor and self._view.tree else None
+        line = self._view.tree.lines.get(path) if self._view.tree and path else None
+        if path is None or line is None or (step < 0 and self.scroll_x):
+            return False
+        if line.mark == (tree.CLOSED if step > 0 else tree.OPEN) and not self.state.filter:
+            self.toggle_tree_node(path)
+        elif step > 0 and line.mark == tree.OPEN:
+            self.action_move(1)
+        elif step < 0 and line.above:
+            self.select(self._view.position((line.above,)))
+        else:
+            return False
+        return True
 
     def on_click(self, event: Click) -> None:
         """A click on the heading sorts, one on a row selects."""
@@ -202,17 +243,16 @@ class SampleTable(ScrollView, can_focus=True):
             return
         position = self.scroll_offset.y + offset.y - HEADING
         if offset.y < self.size.height - self._footer and position < len(self._view.rows):
-            self.select(position)
+            path = self._view.rows[position][0]
+            if self._view.tree and self._view.tree.lines[path].is_mark(offset.x):
+                self.toggle_tree_node(path)
+            else:
+                self.select(position)
 
     def on_resize(self, event: Resize) -> None:
         """Give the columns the new room."""
         del event
         self._place()
-
-    def notify_style_update(self) -> None:
-        """Forget the colours of the theme before."""
-        super().notify_style_update()
-        self._styles.clear()
 
     # Drawing
 
@@ -237,26 +277,16 @@ class SampleTable(ScrollView, can_focus=True):
         return Strip.blank(width, self._style(""))
 
     def _heading(self, width: int) -> Strip:
-        """The titles; an arrow at the edge says that there are more columns than room."""
         strip = self._strip(cells.heading(self._view, self._columns), "table--heading", width)
-        arrow = self._style("table--heading-sorted")
-        if self.virtual_size.width - self.scroll_offset.x > self._room:
-            strip = Strip.join((strip.crop(0, width - 1), Strip([Segment("▸", arrow)])))
-        if self.scroll_offset.x:
-            edge = self._columns.fixed_width
-            left, right = strip.crop(0, edge - 1), strip.crop(edge, width)
-            strip = Strip.join((left, Strip([Segment("◂", arrow)]), right))
-        return strip
+        return self._with_arrows(strip, "table--heading-sorted")
 
     def _row_strip(self, row: Row, width: int) -> Strip:
-        drawn = cells.row_cells(self._view, self._columns, row)
-        if self.state.cursor is not None and self._view.key(row) == self.state.cursor:
+        key = self._view.key(row)
+        drawn = cells.row_cells(self._view, self._columns, row, key in self.state.pinned)
+        if key == self.state.cursor:
             drawn = ((text, "table--cursor") for text, _ in drawn)
             return self._strip(drawn, "table--cursor", width)
         return self._strip(drawn, "", width)
-
-    def _line(self, text: str, style: str, width: int) -> Strip:
-        return Strip([Segment(fmt.fit(text, width), self._style(style))], width)
 
     def _empty(self) -> str:
         if self._ranges and None in self._ranges:
@@ -268,39 +298,7 @@ class SampleTable(ScrollView, can_focus=True):
         period = "either range" if self._ranges else f"this {self._view.period}"
         return f"nothing {'of the selected row ' if self._match else ''}in {period}"
 
-    def _strip(self, drawn: Iterator[tuple[str, str]], base: str, width: int) -> Strip:
-        """Cells side by side, scrolled sideways behind those that stay."""
-        segments: list[Segment] = []
-        text, before = "", base
-        for cell, name in drawn:
-            if name != before and cell:
-                if text:
-                    segments.append(Segment(text, self._style(before)))
-                text, before = "", name
-            text += cell
-        segments.append(Segment(text, self._style(before)))
-        strip, style = Strip(segments), self._style(base)
-        scrolled, fixed = self.scroll_offset.x, self._columns.fixed_width
-        if not scrolled:
-            return strip.adjust_cell_length(width, style)
-        rest = strip.crop(fixed + scrolled, scrolled + width).extend_cell_length(
-            width - fixed, style
-        )
-        return Strip.join((strip.crop(0, fixed), rest))
-
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            style = self.get_component_rich_style(name) if name else self.rich_style
-            self._styles[name] = style
-        return style
-
     # Where things are
-
-    @property
-    def _room(self) -> int:
-        """Cells for the columns; the scrollbar has its own, whether it is there or not."""
-        return self.size.width - self.scrollbar_size_vertical
 
     @property
     def _visible_rows(self) -> int:
@@ -316,22 +314,30 @@ class SampleTable(ScrollView, can_focus=True):
         before = self._view.position(self.state.cursor)
         seen = before is not None and self._is_visible(before)
         self._view = self._built()
+        cursor, self.state = self.state.cursor, follow.moved_on(self._view, self.state)
         self._place()
         after = self._view.position(self.state.cursor)
         if after is not None:
             self._at = after
-            if seen:
+            if seen or self.state.follow:
                 self._scroll_to_row(after)
         self._describe()
         self.refresh()
+        if self.state.cursor != cursor:
+            self.post_message(RowSelected(self))
 
     def _built(self) -> tables.TableView:
         a, b = self._ranges or (None, None)
         names = self._names.processes, self._names.cgroups
+        is_tree = tree.is_tree(self.shape)
+        state = replace(self.state, filter="") if is_tree else self.state
+        built: tables.TableView
         if a and b:
-            return differences.build(self.shape, a, b, self.state, *names, self._match)
-        sample = None if self._ranges else self._sample
-        return tables.build(self.shape, sample, self.state, *names, self._match)
+            built = differences.build(self.shape, a, b, state, *names, self._match)
+        else:
+            sample = None if self._ranges else self._sample
+            built = tables.build(self.shape, sample, state, *names, self._match)
+        return tree.arranged(built, self.state, self._names) if is_tree else built
 
     def _place(self) -> None:
         top = self.scroll_offset.y
@@ -360,17 +366,6 @@ class SampleTable(ScrollView, can_focus=True):
         elif position >= top + height:
             self.scroll_to(y=position - height + 1, animate=False)
 
-    def _scroll_to_column(self, column: int) -> None:
-        places = self._columns
-        if column < places.fixed:
-            return
-        start = sum(places.widths[:column]) + places.gap * column
-        end, shift = start + places.widths[column], self.scroll_offset.x
-        if end - shift > self._room:
-            self.scroll_to(x=end - self._room, animate=False)
-        elif start - shift < places.fixed_width:
-            self.scroll_to(x=start - places.fixed_width, animate=False)
-
     def _describe(self) -> None:
         """Say in the border what time it is about, and what is filtered."""
         parts = [self.shape.view.title]
@@ -380,6 +375,10 @@ class SampleTable(ScrollView, can_focus=True):
         elif self._sample and not self._ranges:
             parts.append(over(self._sample, self._table))
         parts.append(self.remark)
+        if self.state.follow and self.state.cursor is not None:
+            parts.append(f"following {follow.name(self._view, self.state.cursor)}")
+        if self.state.pinned:
+            parts.append(f"{len(self.state.pinned)} pinned")
         if self.state.filter:
             wrong = f" ({self._view.error})" if self._view.error else ""
             parts.append(f"filter: {self.state.filter}{wrong}")
