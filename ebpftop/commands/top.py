@@ -55,6 +55,7 @@ container, runtime and pod.
 examples:
   sudo ebpftop top biotop -n 3 --sort avg_ns
   ebpftop top tcptop FILE --at 10:02 --filter 'nginx raddr in 10.0.0.0/8'
+  sudo ebpftop top biotop --by container
   sudo ebpftop top biotop --filter 'lat > 10ms and not op = flush'
   ssh box sudo ebpftop collect --probe biotop | ebpftop top biotop - --table latency
   sudo ebpftop top syscount -n 1 --json | jq -c '.rows[] | select(.errors > 0)'"""
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--table", default="", metavar="NAME", help="another table of the pane than the first")
     add("--sort", default="", metavar="COL", help="order by a column: largest, or A, first")
+    add("--by", default="", metavar="WHAT", help="group: process, command, container, user, disk …")
     add("--reverse", action="store_true", help="smallest, or Z, first")
     add(
         "--filter",
@@ -250,7 +252,7 @@ class Printer:
         if options.name not in known:
             raise UsageError(f"no probe named {options.name}; there are {', '.join(known)}")
         try:
-            self._plan = Plan.of(known[options.name], options.table, self._state)
+            self._plan = Plan.of(known[options.name], options.table, self._state, options.by)
         except ValueError as error:
             raise UsageError(str(error)) from None
         if self._plan.axes and options.sort and not options.json:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ebpftop.model import View
 from ebpftop.views import format as fmt
-from ebpftop.views import histogram
+from ebpftop.views import group, histogram
+from ebpftop.views.scope import Names
 from ebpftop.views.table import Shape, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ebpftop.model import ProbeInfo, Row, Sample
+    from ebpftop.model import ProbeInfo, Row, Sample, Table
     from ebpftop.views.histogram import Axes, Histogram, Series
     from ebpftop.views.state import ViewState
     from ebpftop.views.store import Store
@@ -29,19 +30,21 @@ class Plan:
 
     Attributes:
         axes: set for tables that the pane draws as a histogram only.
+        by: the role that rows are folded by; empty where they are not.
     """
 
     info: ProbeInfo
     shape: Shape
     state: ViewState
     axes: Axes | None = None
+    by: str = ""
 
     @classmethod
-    def of(cls, info: ProbeInfo, table: str, state: ViewState) -> Plan:
+    def of(cls, info: ProbeInfo, table: str, state: ViewState, by: str = "") -> Plan:
         """The plan for a table, the pane's first without a name.
 
         Raises:
-            ValueError: there is no such table or column; the message lists those that are there.
+            ValueError: there is no such table, column or role; the message lists those there are.
         """
         tables = [view for view in info.views if view.kind == "table"]
         wanted = table or (tables[0].table if tables else info.tables[0].name)
@@ -52,6 +55,11 @@ class Plan:
         drawn = next((v for v in info.views if v.kind == "histogram" and v.table == wanted), None)
         if view is None:
             view = View("table", wanted, drawn.title if drawn else wanted)
+        if by:
+            role = _role(info.table(wanted), by)
+            folded, view = group.regrouped(info, view, role)
+            view = _with_column(folded, view, state.sort)
+            return cls(info, Shape.of(folded, view), state, None, role)
         view = _with_column(info, view, state.sort)
         axes = histogram.Axes.of(info, drawn) if drawn and view not in tables else None
         return cls(info, Shape.of(info, view), state, axes)
@@ -64,7 +72,18 @@ class Plan:
     def view(self, store: Store) -> TableView:
         """The rows of the newest sample."""
         sample = store.latest(self.info.name)
+        if sample and self.by:
+            sample = group.fold(sample, self.info.table(self.table), self.by, Names.of(store))
         return build(self.shape, sample, self.state, store.processes, store.cgroups)
+
+
+def _role(table: Table, by: str) -> str:
+    """A role that a table can be folded by, from its own name or what the screen calls it."""
+    roles = group.groupings(table)
+    for role in roles:
+        if by in (role, group.GROUPINGS[role]):
+            return role
+    raise ValueError(f"table {table.name} has no {by} to group by; it has {', '.join(roles)}")
 
 
 def _with_column(info: ProbeInfo, view: View, sort: str) -> View:

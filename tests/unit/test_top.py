@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -137,6 +138,14 @@ def test_a_column_that_the_screen_does_not_show_is_shown_when_it_orders(run):
     _, said, _ = run("biotop", "-", "--sort", "cgroup")
     assert said.splitlines()[1].endswith("CGROUP")
     assert said.splitlines()[2].endswith("nginx.service")
+
+
+@pytest.mark.parametrize("by", ["op", "operation"])
+def test_rows_are_grouped_as_on_the_screen(run, by):
+    _, said, _ = run("biotop", "-", "--json", "--by", by)
+    rows = json.loads(said)["rows"]
+    assert sum(row["bytes"] for row in rows) == sum(row[5] for row in IO)
+    assert {row["op"]: row["rows"] for row in rows} == Counter(row[3] for row in IO)
 
 
 def test_rows_beyond_the_limit_are_counted(run):
@@ -283,6 +292,7 @@ def test_the_lines_of_a_recording_are_a_stream_too(run, recording, monkeypatch, 
         (("biotop", "-", "--filter", "/(/"), "--filter '/(/': at character 2: not a pattern"),
         (("biotop", "-", "--filter", "bytes >"), "at character 8: a value must stand after >"),
         (("biotop", "-", "--filter", "nginx siz > 1"), "at character 7: no column siz; there are"),
+        (("biotop", "-", "--by", "cpu"), "table io has no cpu to group by; it has pid, command,"),
         (("biotop", "-", "-i", "1"), "--interval is for live samples"),
         (("biotop", "-i", "0"), "an interval is from 0.1 to 3600 seconds"),
         (("biotop", "-i", "nan"), "an interval is from 0.1 to 3600 seconds"),
