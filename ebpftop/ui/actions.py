@@ -162,15 +162,56 @@ DASHBOARD = (
     Action("app.quit", "q,f10,ctrl+c", "q", "Quit", "quit", "quit"),
 )
 FLAME = (
-    Action("move('up')", "up", "↑", "Caller"),
-    Action("move('down')", "down", "↓", "Largest callee"),
+    Action("move('up')", "up", "↑", "Frame above, function above"),
+    Action("move('down')", "down", "↓", "Largest frame below, function below"),
     Action("move('left')", "left", "←", "Frame to the left"),
     Action("move('right')", "right", "→", "Frame to the right"),
-    Action("zoom", "enter", "Enter", "Give the selected frame the whole width"),
-    Action("unzoom", "escape,backspace,u", "Esc", "End the search, then zoom out"),
+    Action("page(-1)", "pageup", "PgUp", "One page up"),
+    Action("page(1)", "pagedown", "PgDn", "One page down"),
+    Action(
+        "zoom",
+        "enter",
+        "Enter",
+        "Give the selected frame the whole width; of a function, find its frames",
+    ),
+    Action(
+        "unzoom", "escape,backspace,u", "Esc", "End the search, leave the functions, then zoom out"
+    ),
+    Action(
+        "group",
+        "g",
+        "g",
+        "First level by process, name, thread, cgroup; or all together",
+    ),
+    Action(
+        "turn",
+        "o",
+        "o",
+        "Turn round: callers below what they call, or above it",
+        help="Turned, the functions that were on top of the stacks come first.",
+    ),
+    Action("frames", "x", "x", "All frames, those of the kernel, or those of programs"),
+    Action(
+        "functions",
+        "f",
+        "f",
+        "Functions with their own and total time, or the flame",
+        help="Own is the time of stacks that end in it, total of all that hold it. Of what is"
+        " zoomed into, where something is; the search chooses among them.",
+    ),
+    Action("sort(-1)", "less_than_sign", "<", "Sort functions by the column to the left"),
+    Action("sort(1)", "greater_than_sign", ">", "Sort functions by the column to the right"),
+    Action("sort(0)", "R", "R", "Reverse the order of the functions"),
     Action("weight", "w", "w", "Time blocked, time waiting for a CPU, or both"),
     Action("merge", "n", "n", "Processes of one name as one, or each"),
     Action("asleep", "i", "i", "Threads that slept throughout: show, or leave out"),
+    Action(
+        "save_as",
+        "s",
+        "s",
+        "Save the flame as SVG, folded stacks or for speedscope",
+        help="The whole of it, as it is shown, in a file where ebpftop was started.",
+    ),
 )
 HISTOGRAM = (Action("turn", "o", "o", "Upright bars, or lines"),)
 TABLE = (

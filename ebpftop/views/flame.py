@@ -6,7 +6,8 @@ that they outlive the nodes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Literal
 from ebpftop.views import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Direction = Literal["up", "down", "left", "right"]
 
 KERNEL = "_[k]"
+EXACTLY = "="  # before a name that is searched for as a whole
 # A box of one cell can neither hold a letter nor be told from its neighbour.
 MIN_CELLS = 2
 Path = tuple[str, ...]
@@ -128,6 +130,20 @@ class Tree:
                 return
             node = child
             name, _, rest = rest.partition(";")
+
+    def stacks(self) -> Iterator[tuple[str, str, int]]:
+        """What was added: first names, folded stacks and weights, one of each."""
+        pending = [(node, name, "") for name, node in self.root.grown.items()]
+        while pending:
+            node, first, stack = pending.pop()
+            if node.tail:
+                yield first, f"{stack};{node.tail}" if stack else node.tail, node.total
+                continue
+            own = node.total - sum(child.total for child in node.grown.values())
+            if own:
+                yield first, stack, own
+            for name, child in node.grown.items():
+                pending.append((child, first, f"{stack};{name}" if stack else name))
 
     def find(self, path: Iterable[str]) -> Node:
         """The node of a path, or the deepest one on the way there that exists."""
@@ -262,39 +278,67 @@ def figures(node: Node, whole: Node) -> str:
 
 @dataclass(frozen=True)
 class Search:
-    """A search for a text in names, without regard to case.
+    """A search in names for a text, without regard to case, or with `=name` for one whole name.
 
     Attributes:
-        names: the names that match.
         weight: of all stacks that hold such a frame, each counted once.
         frames: how many frames match.
     """
 
     text: str
-    names: frozenset[str]
-    weight: int
-    frames: int
+    weight: int = 0
+    frames: int = 0
+    _names: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def matches(self, name: str) -> bool:
+        """Whether a name is what is searched for; nothing matches the empty text."""
+        found = self._names.get(name)
+        if found is None:
+            wanted = self.text.casefold()
+            exact = self.text[1:] if self.text.startswith(EXACTLY) else ""
+            found = (
+                name == exact
+                if exact
+                else wanted not in ("", EXACTLY) and (wanted in name.casefold())
+            )
+            self._names[name] = found
+        return found
 
 
 def search(tree: Tree, text: str) -> Search:
     """Look for a text in every frame of a tree; an empty text is found nowhere."""
-    wanted = text.casefold()
-    if not wanted:
-        return Search(text, frozenset(), 0, 0)
-    found: dict[str, bool] = {}
+    made = Search(text)
+    if text in ("", EXACTLY):
+        return made
+    count, known = _counter(text), made._names
     weight = frames = 0
-    pending = [(node, False) for node in tree.root.children.values()]
+    pending = [(node, False) for node in tree.root.grown.values()]
     while pending:
         node, counted = pending.pop()
-        matches = 0
-        for name in (node.name, *node.tail.split(";")) if node.tail else (node.name,):
-            match = found.get(name)
-            if match is None:
-                match = found[name] = wanted in name.casefold()
-            matches += match
+        match = known.get(node.name)
+        matches = int(made.matches(node.name) if match is None else match)
+        if node.tail:
+            matches += count(node.tail)
         if matches and not counted:
             weight += node.total
             counted = True
         frames += matches
         pending += [(child, counted) for child in node.grown.values()]
-    return Search(text, frozenset(name for name, match in found.items() if match), weight, frames)
+    return replace(made, weight=weight, frames=frames)
+
+
+def _counter(text: str) -> Callable[[str], int]:
+    """Counts the frames of a folded stack that match a text; each stack is looked at as a whole."""
+    if text.startswith(EXACTLY):
+        exact = text[len(EXACTLY) :]
+        return lambda stack: stack.split(";").count(exact) if exact in stack else 0
+    wanted = text.casefold()
+    if ";" in wanted:  # of what is looked at, only the first level may hold one
+        return lambda _: 0
+    find = re.compile(re.escape(wanted) + "[^;]*()").findall  # a list of nothings costs least
+
+    def count(stack: str) -> int:
+        folded = stack.casefold()
+        return len(find(folded)) if wanted in folded else 0
+
+    return count

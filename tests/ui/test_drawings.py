@@ -286,7 +286,7 @@ async def test_flame_w_counts_another_time(pilot):
     for expected, title in ((blocked, "blocked"), (waiting, "waiting for a CPU")):
         await pilot.press("w")
         assert pilot.app.widget.window.tree.root.total == expected
-        assert pilot.app.widget.border_subtitle.endswith(title)
+        assert f" {title} · " in pilot.app.widget.border_subtitle
 
 
 @on_flame

@@ -52,4 +52,5 @@ async def test_help_tells_the_keys_of_the_flame(screen, opening):
     async with screen(*opening) as s:
         await s.press("question_mark")
         assert "Keys of the flame view" in s.text()
-        assert "Time blocked, time waiting for a CPU, or both" in s.text()
+        await s.press("pagedown")
+        assert "First level by process, name, thread, cgroup; or all together" in s.text()

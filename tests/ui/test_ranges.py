@@ -302,4 +302,4 @@ async def test_what_grew_is_red_and_what_shrank_blue(app, pilot):
     assert steps["kswapd0[92]"] == 0
     variables = themes.variables(app.current_theme) | app.current_theme.variables
     for step, name in ((5, "grew"), (-5, "shrank")):
-        assert app.widget._changed(step).bgcolor.name == variables[name]
+        assert app.widget._boxes._changed(step).bgcolor.name == variables[name]

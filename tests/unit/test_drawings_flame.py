@@ -7,6 +7,7 @@ import pytest
 from ebpftop.model import Column, ProbeInfo, Sample, Table, View
 from ebpftop.views import flame
 from ebpftop.views.flame import Tree, apportion, layout, move, search
+from ebpftop.views.folding import Folding
 from ebpftop.views.stacks import Window
 
 SECOND = 1_000_000_000
@@ -204,7 +205,11 @@ class TestSearch:
     def test_counts_each_stack_once(self):
         found = search(tree(("p;read;vfs_read", 10), ("p;write", 30)), "read")
         assert (found.weight, found.frames) == (10, 2)
-        assert found.names == {"read", "vfs_read"}
+        assert [found.matches(name) for name in ("read", "vfs_read", "write")] == [
+            True,
+            True,
+            False,
+        ]
 
     def test_disregards_case(self):
         assert search(tree(("p;Read", 10)), "rEAD").weight == 10
@@ -217,7 +222,31 @@ class TestSearch:
         assert search(made, "deep4").weight == 11
 
     def test_for_nothing_finds_nothing(self):
-        assert search(tree(("p;a", 1)), "").names == frozenset()
+        found = search(tree(("p;a", 1)), "")
+        assert (found.weight, found.frames, found.matches("a")) == (0, 0, False)
+
+    def test_after_an_equals_sign_is_for_one_name(self):
+        found = search(tree(("p;read;vfs_read;x", 10), ("p;read", 5), ("p;reads", 30)), "=read")
+        assert (found.weight, found.frames) == (15, 1)
+        assert not found.matches("vfs_read")
+
+    def test_for_an_equals_sign_alone_finds_nothing_yet(self):
+        assert search(tree(("p;a", 1)), "=").frames == 0
+
+    def test_a_function_that_calls_itself_is_as_many_frames(self):
+        assert search(tree(("p;a;a;a", 10)), "a").frames == 3
+        assert search(tree(("p;a;a;a", 10)), "=a").frames == 3
+
+    @pytest.mark.parametrize("text", ["a", "b;c", "cd", "A", "=abc", ";", "."])
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_finds_the_same_whether_frames_are_nodes_or_not(self, text, seed):
+        """The same figures as by looking at each frame of each stack."""
+        made = tree(*random_stacks(200, seed))
+        found = search(made, text)
+        every = list(nodes(made.root))[1:]  # which grows all of them
+        assert search(made, text) == found
+        assert found.frames == sum(found.matches(node.name) for node in every)
+        assert found.weight == sum(node.own for node in every if any(map(found.matches, node.path)))
 
 
 class TestWindow:
@@ -272,7 +301,7 @@ class TestWindow:
 
     def test_merges_processes_of_one_name(self):
         rows = ((7, "a", 5, 0), (8, "a", 3, 0))
-        made = window(sample(1, *rows), names={7: "dd", 8: "dd"}, merge=True)
+        made = window(sample(1, *rows), names={7: "dd", 8: "dd"}, folding=Folding("name"))
         assert total(made.tree, "dd", "a") == 8
 
     def test_keeps_what_the_collector_left_out(self):

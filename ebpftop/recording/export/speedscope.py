@@ -24,6 +24,7 @@ def export(stacks: Stacks, output: Output, path: str | None) -> None:
         samples.append([numbers.setdefault(name, len(numbers)) for name in names])
         weights.append(weight)
     name = f"{stacks.host} {stacks.probe}: {' + '.join(stacks.weight)}"
+    name = ", ".join((name, *stacks.remarks))
     profile = {
         "type": "sampled",
         "name": name,

@@ -37,6 +37,9 @@ class Stacks:
         samples, dt_ns, lost: how many samples there were, the time they measured, and how much
             they say was not counted.
         host, wall_ns: where they are from, and the time of the first and the last.
+        asleep: threads that were left out before.
+        grouped: whether the first name of a stack is no frame.
+        remarks: how they were chosen and put together, safe to show.
     """
 
     probe: str
@@ -50,12 +53,15 @@ class Stacks:
     lost: int = 0
     host: str = ""
     wall_ns: tuple[int, int] = (0, 0)
+    asleep: int = 0
+    grouped: bool = True
+    remarks: tuple[str, ...] = ()
     _asleep: dict[tuple[int, int | None], dict[Key, int] | None] = field(default_factory=dict)
 
     @property
     def sleepers(self) -> int:
         """Threads that are left out."""
-        return sum(sums is not None for sums in self._asleep.values())
+        return self.asleep + sum(sums is not None for sums in self._asleep.values())
 
     @property
     def total(self) -> int:

@@ -83,9 +83,13 @@ def _words(drawn: Layout, stacks: Stacks, height: int, whole: int) -> Iterator[s
     """What is written around the frames."""
     first, last = (when.utc(wall_ns)[:19] + "Z" for wall_ns in stacks.wall_ns)
     weight = " + ".join(name.removesuffix("_ns") for name in stacks.weight)
-    measured = (
-        f"{_value(stacks, stacks.total)} {weight}"
-        f" · {stacks.samples} samples that cover {fmt.ns(stacks.dt_ns)}"
+    samples = f"{stacks.samples} samples that cover " if stacks.samples else "over "
+    measured = " · ".join(
+        (
+            f"{_value(stacks, stacks.total)} {weight}",
+            f"{samples}{fmt.ns(stacks.dt_ns)}",
+            *stacks.remarks,
+        )
     )
     shown = sum(not box.merged for row in drawn.rows for box in row) - 1
     missing = {
@@ -119,7 +123,7 @@ def _frame(box: Box, depth: int, root: Node, stacks: Stacks, colours: Mapping[st
     return (
         f'<g class="f"><title>{_safe(name)}\n{_safe(said)}</title>'
         f'<rect x="{x:g}" y="{y}" width="{width:g}" height="{ROW - 1}"'
-        f' fill="{_colour(node, depth, colours)}"/>{label}</g>'
+        f' fill="{_colour(node, depth - stacks.grouped, colours)}"/>{label}</g>'
     )
 
 
@@ -147,8 +151,9 @@ def _colours() -> dict[str, str]:
 
 
 def _colour(node: Node, depth: int, colours: Mapping[str, str]) -> str:
-    if depth < 2:
-        return colours["bar" if depth else "panel"]
+    """The colour of a frame; of those at depths below 1, which are none, that of their level."""
+    if depth < 1:
+        return colours["panel" if node.parent is None else "bar"]
     return _near(colours["flame-kernel" if node.kernel else "flame-user"], node.name)
 
 
