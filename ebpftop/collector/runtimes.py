@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import re
 import socket
 import stat
@@ -295,8 +296,6 @@ def _docker_socket() -> str:
 
 
 def _home(uid: int) -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(uid).pw_dir
     except (KeyError, OverflowError):

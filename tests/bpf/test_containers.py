@@ -122,6 +122,7 @@ def docker(name: str, root: Path, folder: Path) -> Iterator[str]:
             yield "docker"
         finally:
             run(*ask, "rm", "-f", name, check=False)
+            run("umount", folder / "exec/netns/default", check=False)
 
 
 @contextmanager

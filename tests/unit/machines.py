@@ -133,12 +133,8 @@ class Made:
     def __init__(self, root):
         self.root = root
         self.now_s = 100.0
-        self.containers = self.new()
-
-    def new(self):
-        """A collector that has just been started."""
-        names = Runtimes(self.root, home="/home/{}".format, docker=f"{self.root}/docker.sock")
-        return Containers(names, clock=lambda: self.now_s)
+        names = Runtimes(root, home="/home/{}".format, docker=f"{root}/docker.sock")
+        self.containers = Containers(names, clock=lambda: self.now_s)
 
     def write(self, path, content, owner=None):
         file = self.root / path
