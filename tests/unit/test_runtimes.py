@@ -166,6 +166,11 @@ def test_what_incus_or_lxd_run_is_theirs(made, folder):
     assert made.container("/lxc.payload.db") == Container("db", "lxc")
 
 
+def test_dockers_containers_are_not_containerds_although_it_runs_them(made):
+    made.write(f"run/containerd/{TASKS}/moby/{ID}/config.json", {"annotations": {}})
+    assert made.container(f"/acme/{ID}") == Container(SHORT)
+
+
 # Users' own files
 
 
