@@ -130,7 +130,7 @@ class Player:
         if position is None:
             return
         ticks = min(ticks, FLAME_TICKS + 2 * self.store.room(probe))  # what has no room is not read
-        first = max(self._began(position), position - ticks + 1)
+        first = max(self.began(position), position - ticks + 1)
         if self._since.get(probe, run) <= first:
             return
         past = Store()
@@ -146,7 +146,7 @@ class Player:
         self._ahead = None
         self._owed_s = 0.0
 
-    def _began(self, tick: int) -> int:
+    def began(self, tick: int) -> int:
         """The first tick of the collector that spoke in this one."""
         overview = self.tape.overview
         starts = [mark.tick for mark in overview.marks if mark.kind == "start"]

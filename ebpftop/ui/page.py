@@ -188,25 +188,26 @@ class PageView(VerticalScroll, can_focus=False):
             ticks.add(self._tick)
 
     def _missing(self) -> list[int]:
-        """The ticks before that which is shown that are not known."""
-        first = max(self._feed.tape.overview.first, self._tick - POINTS + 1)
+        """The ticks before that which is shown that are not known, of the same collector."""
+        player, tick = self._feed.player, self._tick
+        first = max(player.began(tick), tick - POINTS + 1)
         known = self._profile.trail.ticks
-        return [tick for tick in range(first, self._tick + 1) if tick not in known]
+        return [each for each in range(first, tick + 1) if each not in known]
 
     def _past(self) -> Generator[None]:
         """Read what is missing; gives way after every tick."""
-        missing, ticks = self._missing(), self._profile.trail.ticks
+        missing = self._missing()
         if not missing:
             return
-        tick = missing[0]
         names = {info.name for info in self._infos}
+        tick = missing[0]
         for record in self._feed.tape.records(missing[0], missing[-1], names):
             self._profile.learn(record)
             if isinstance(record, Tick):
-                ticks.add(tick)
+                self._profile.trail.ticks.add(tick)
                 tick += 1
                 yield
-        ticks.update(missing)  # those that are damaged are passed over
+        self._profile.trail.ticks.update(missing)  # the damaged among them are passed over
 
     @work(exclusive=True, group="page")
     async def _catch_up(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ebpftop import registry
-from ebpftop.model import Hello, Process, Sample, Status
+from ebpftop.model import Hello, Process, Row, Sample, Status
 from ebpftop.recording.reader import Recording
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
@@ -62,7 +62,7 @@ def rows(probe, table, *made):
 
 def sample(probe, seq=1, **made):
     at_ns = seq * S
-    filled = {table.name: [] for table in PROBES[probe].tables}
+    filled: dict[str, list[Row]] = {table.name: [] for table in PROBES[probe].tables}
     filled |= {name: rows(probe, name, *each) for name, each in made.items()}
     return Sample(probe, seq, WALL_NS + at_ns, at_ns, S, filled)
 
@@ -181,19 +181,19 @@ def test_a_command_is_told_by_where_it_runs():
 def test_the_selected_row_comes_before_the_scope():
     known = names(process(812, cgroup=5, cgroup_path="/a"))
     scope = Scope((step("cgroup", "/a", known),))
-    assert about({"pid": 812}, scope, known).terms == (("pid", 812),)
-    assert about({}, scope, known).terms == (("cgroup", "/a"),)
+    assert about({"pid": 812}, scope, known) == step("pid", 812, known)
+    assert about({}, scope, known) == step("cgroup", "/a", known)
 
 
 def test_the_last_step_that_names_somebody_counts():
     known = names(process(812))
     steps = step("container", "web-1", known), step("pid", 812, known), step("disk", "vda", known)
-    assert about({}, Scope(steps), known).terms == (("pid", 812),)
+    assert about({}, Scope(steps), known) == steps[1]
 
 
 def test_a_cgroup_of_a_row_is_that_of_its_id():
     known = names(process(812, cgroup=5, cgroup_path="/a"))
-    assert about({"cgroup": 5}, Scope(), known).terms == (("cgroup", "/a"),)
+    assert about({"cgroup": 5}, Scope(), known) == step("cgroup", "/a", known)
 
 
 def test_a_row_that_names_nobody_has_no_page():
@@ -296,11 +296,13 @@ def test_a_stack_is_told_from_the_frame_on_that_says_why(stack, said):
     assert reason(stack) == said
 
 
-@pytest.mark.parametrize("chosen", [("pid", POSTGRES), ("cgroup", "/system.slice/shop-db.service")])
-def test_figures_are_those_of_the_pane(demo, chosen):
+@pytest.mark.parametrize(
+    ("role", "value"), [("pid", POSTGRES), ("cgroup", "/system.slice/shop-db.service")]
+)
+def test_figures_are_those_of_the_pane(demo, role, value):
     store = demo(DURING_BACKUP)
     known = Names.of(store)
-    scope = Scope((step(*chosen, known),))
+    scope = Scope((step(role, value, known),))
     compared = 0
     for info in store.probes():
         for view in (view for view in info.views if view.kind == "table"):
