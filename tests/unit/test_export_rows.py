@@ -132,6 +132,14 @@ def test_after_a_reboot_nobody_is_known_by_an_old_id():
     assert comms(batches(told)) == [{None}]
 
 
+def test_a_row_says_in_which_container_it_was():
+    web = Process(1, 5, "nginx", cgroup=1, container="web-1", runtime="docker", pod="shop/web")
+    told = [exported.hello(), web, io(1, (1, 1, "vda", "read", 1, 1, 1, 1, 1))]
+    batch = next(batch for batch in batches(told) if batch.sheet.name == "biotop.io")
+    row = dict(zip((name for name, _ in batch.sheet.columns), batch.rows[0]))
+    assert (row["container"], row["runtime"], row["pod"]) == ("web-1", "docker", "shop/web")
+
+
 def test_the_unit_is_that_of_the_cgroup_in_the_row():
     """A process that has moved is still charged to where it was when it did something."""
     there = Process(1, 5, "sh", cgroup=7, cgroup_path="/new", unit="new.service")

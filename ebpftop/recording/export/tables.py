@@ -24,6 +24,9 @@ WHO: dict[str, Type] = {
     "comm": "text",
     "cmdline": "text",
     "user": "text",
+    "container": "text",
+    "runtime": "text",
+    "pod": "text",
     "unit": "text",
     "cgroup_path": "text",
     "start_ns": "int",
@@ -34,6 +37,7 @@ PER_SAMPLE = Table(
     SAMPLES,
     (
         Column("seq", "number", "id"),
+        Column("only", "counted alone", "label"),
         Column("lost", "lost", "count", "sum"),
         Column("lost_why", "why", "label"),
         Column("left_out", "rows left out", "count", "sum"),
@@ -92,7 +96,7 @@ class Identities:
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
         self._processes: dict[int, Process] = {}
-        self._cgroups: dict[int, tuple[str, str]] = {}
+        self._cgroups: dict[int, tuple[str, ...]] = {}
 
     def add(self, process: Process) -> None:
         """Take in what is said of a process."""
@@ -101,23 +105,29 @@ class Identities:
         if forgotten is not None:
             del self.names[forgotten]
         if process.cgroup:
-            self._cgroups[process.cgroup] = (process.unit, process.cgroup_path)
+            self._cgroups[process.cgroup] = _place(process)
             if len(self._cgroups) > REMEMBERED:
                 del self._cgroups[next(iter(self._cgroups))]
 
     def who(self, pid: Any, cgroup: Any) -> Who:
         """The columns of `WHO`; None for what is not known.
 
-        Unit and path are those of the row's cgroup, where the process may no longer be.
+        Container, unit and path are those of the row's cgroup: the process may have left it.
         """
         process = self._processes.get(pid) if isinstance(pid, int) else None
         if process is None:
             return NOBODY
-        unit, path = process.unit, process.cgroup_path
+        place = _place(process)
         if isinstance(cgroup, int) and cgroup and cgroup != process.cgroup:
-            unit, path = self._cgroups.get(cgroup, ("", ""))
-        known = (process.comm, process.cmdline, process.user, unit, path, process.start_ns)
+            place = self._cgroups.get(cgroup, ("",) * len(place))
+        known = (process.comm, process.cmdline, process.user, *place, process.start_ns)
         return tuple(value or None for value in known)
+
+
+def _place(process: Process) -> tuple[str, ...]:
+    """What a cgroup is, as the processes in it know it: the middle of `WHO`."""
+    container = process.container, process.runtime, process.pod
+    return (*container, process.unit, process.cgroup_path)
 
 
 @dataclass(frozen=True)
@@ -211,7 +221,7 @@ def check(sample: Sample) -> int:
     """How much a sample lost; raises ExportError where its fields are not what they should be."""
     parts: tuple[tuple[Any, type], ...] = (
         *((value, int) for value in (sample.seq, sample.wall_ns, sample.dt_ns)),
-        *((value, dict) for value in (sample.lost, sample.truncated)),
+        *((value, dict) for value in (sample.lost, sample.truncated, sample.scope)),
     )
     if not all(isinstance(value, kind) for value, kind in parts):
         raise ExportError(f"a sample of {sample.probe} is damaged")
@@ -227,7 +237,9 @@ def _figures(sample: Sample, lost: int) -> Row:
     why = "; ".join(f"{reason}: {number}" for reason, number in sample.lost.items() if number)
     cost = sample.cost
     left_out = _total(sample.truncated)
-    return sample.seq, lost, why or None, left_out, cost.events, cost.run_ns, cost.read_ns
+    only = " ".join(f"{role}={number}" for role, number in sample.scope.items()) or None
+    numbers = cost.events, cost.run_ns, cost.read_ns
+    return sample.seq, only, lost, why or None, left_out, *numbers
 
 
 def _source(probe: str, table: Table) -> Source:
