@@ -80,8 +80,10 @@ def fold(sample: Sample, table: Table, names: Names) -> Sample:
             others.append((None, number, *(() if members is None else (None,)), *figures))
             continue
         own[path] = number
-        for each in _with_above(path):
-            parts.setdefault(each, [])
+        missing: str | None = path
+        while missing is not None and missing not in parts:
+            parts[missing] = []
+            missing = parent_of(missing)
         parts[path].append(tuple(figures))
     rows: list[Row] = []
     # A path is longer than those above it: when its turn comes, all below has been handed up.

@@ -132,6 +132,17 @@ async def test_the_cursor_goes_to_the_line_that_hides_its_own(screen, opening):
         assert selected(s) == "/system.slice"
 
 
+async def test_views_that_follow_go_where_the_cursor_goes_when_its_line_is_hidden(screen, opening):
+    async with screen(*opening, scenes.syscount(), size=(160, 50)) as s:
+        await s.press("2", "c", "slash", *"web-1", "enter", "end")
+        assert selected(s) == PATHS[4]
+        assert "ENOENT" not in s.text(s.dashboard.pane)
+        await s.press("escape")
+        s.table.toggle_tree_node("/")
+        await s.settle()
+        assert "ENOENT" in s.text(s.dashboard.pane)
+
+
 async def test_a_click_on_the_mark_folds_and_unfolds_and_selects_nothing(screen, opening):
     async with screen(*opening) as s:
         await s.press("c")

@@ -4,13 +4,16 @@ import random
 
 import pytest
 
+from ebpftop.commands.demo import RECORDING
 from ebpftop.model import Column, ProbeInfo, Process, Sample, View
 from ebpftop.probe import cgroup, count, key, maximum_ns, ns, pid, table
+from ebpftop.recording.reader import Recording
 from ebpftop.views import difference, group, tree
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
 from ebpftop.views.scope import UNKNOWN, Names
 from ebpftop.views.state import ViewState
+from ebpftop.views.store import Store
 
 SECOND = 1_000_000_000
 IO = table(
@@ -372,6 +375,30 @@ def test_every_cgroup_has_one_line_that_stands_for_it(seed, rows, names):
     assert made.tree.stands.keys() == {p for path in known(rows, names) for p in above(path)}
     assert list(made.tree.lines) == [row[0] for row in made.rows]
     assert set(made.tree.stands.values()) == set(made.tree.lines)
+
+
+def test_the_totals_of_a_real_recording_stay_on_every_pane():
+    tape = Recording(str(RECORDING))
+    checked = set()
+    for tick in range(10, len(tape.overview), 100):
+        store = Store()
+        for record in tape.records(tick, tick):
+            store.add(record)
+        for info in store.probes():
+            newest = store.latest(info.name)
+            for shown in info.views:
+                described = info.table(shown.table)
+                if shown.kind == "table" and newest and "cgroup" in group.groupings(described):
+                    plain = tables.build(tables.Shape.of(info, shown), newest, ViewState())
+                    shape = tables.Shape.of(*tree.regrouped(info, shown))
+                    folded = tree.fold(newest, described, Names.of(store))
+                    made = tables.build(shape, folded, ViewState())
+                    made = tree.arranged(made, ViewState(), Names.of(store))
+                    figures = sum(column.fold != "key" for column in described.columns)
+                    assert made.total[-figures:] == plain.total[-figures:]
+                    checked.add((info.name, shown.table))
+    tape.close()
+    assert len({probe for probe, _ in checked}) == 6
 
 
 def some(seed, names):
