@@ -259,7 +259,7 @@ async def test_more_room_shows_more_views(screen):
 
 
 async def test_help_tells_the_keys_and_what_the_columns_mean(screen):
-    async with screen(*scenes.opening(samples=1), size=(120, 80)) as s:
+    async with screen(*scenes.opening(samples=1), size=(120, 120)) as s:
         await s.press("question_mark")
         for text in ("completed requests", "A request is charged", "Reverse the order", "Ctrl-P"):
             assert text in s.text()
