@@ -1,4 +1,4 @@
-"""What holds for any tree of cgroups: totals stay, nothing is counted twice, every row has a line."""
+"""What holds for any tree of cgroups: totals stay, nothing counts twice, each cgroup has a line."""
 
 import random
 
@@ -11,7 +11,7 @@ from ebpftop.views import table as tables
 from ebpftop.views.scope import UNKNOWN, Names
 from ebpftop.views.state import ViewState
 from ebpftop.views.store import Store
-from tests.unit.test_tree import INFO, OTHERS, VIEW, sample, view
+from tests.unit.test_tree import INFO, IO, OTHERS, VIEW, sample, view
 
 
 def cases():
