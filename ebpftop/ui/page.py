@@ -46,9 +46,11 @@ class PageView(VerticalScroll, can_focus=False):
         Binding("end", "last", "Last section", show=False),
     ]
 
-    def __init__(self, feed: Feed, step: Step) -> None:
+    def __init__(self, feed: Feed, step: Step, probe: str = "") -> None:
+        """`probe` is the one whose section is selected at first."""
         super().__init__(classes="page")
         self.step = step
+        self._first = probe
         self._feed = feed
         self._profile = Profile(step)
         self._infos: tuple[ProbeInfo, ...] = ()
@@ -91,7 +93,8 @@ class PageView(VerticalScroll, can_focus=False):
         """Let the keys go to the section that was selected, else to the first."""
         sections = self.sections
         if sections and not any(section.has_focus for section in sections):
-            sections[0].focus(scroll_visible=False)
+            first = next((each for each in sections if each.probe == self._first), sections[0])
+            first.focus(scroll_visible=False)
 
     def draw(self) -> None:
         """Draw what the feed shows: the newest, a moment, or the sum of a range."""

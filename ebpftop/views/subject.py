@@ -168,7 +168,7 @@ def _of_group(role: str, value: Any, names: Names, seen: Seen) -> Iterable[Fact]
         yield Fact("cgroup", _joined((places or fmt.UNKNOWN, *_container(group))))
     now = [each for each in group if each.pid in seen.pids]
     figures = f"{len(now)} in the newest samples, {len(group)} known"
-    users = Counter(each.user or fmt.UNKNOWN for each in now or group)
+    users = Counter(each.user for each in now or group if each.user)
     yield Fact("processes", _joined((figures, *_of(users, "of "))))
     commands = Counter(each.comm for each in now or group)
     yield Fact("commands", _listed(commands.most_common(), LISTED) or fmt.UNKNOWN)

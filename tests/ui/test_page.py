@@ -1,18 +1,18 @@
 """The page of a process or a group: d opens it, Enter opens a pane from it, Esc goes back."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
+from ebpftop import registry
+from ebpftop.model import Row
 from ebpftop.recording.flight import FlightRecorder
-from ebpftop.recording.reader import Recording
-from ebpftop.ui.app import EbpftopApp
 from ebpftop.ui.widgets.page import IdentityBox, SectionBox
 from ebpftop.ui.widgets.timeline import Timeline
+from tests import story
 from tests.ui import scenes
-from tests.ui.conftest import Replay
+from tests.ui.conftest import Replay, make
 
-DEMO = Path(__file__).parents[2] / "ebpftop" / "demo.ebt"
 SMALL, LARGE = (80, 24), (140, 40)
 
 
@@ -32,6 +32,13 @@ async def read(s):
         if page(s) and not page(s)._missing() and not page(s)._unsummed():
             return
     raise AssertionError("the past was not read")
+
+
+async def seek(s, tick):
+    """Show a moment."""
+    s.dashboard.feed.seek(tick)
+    s.dashboard.moved()
+    await s.pilot.pause()
 
 
 async def opened(s, *keys):
@@ -94,6 +101,13 @@ async def test_enter_opens_the_pane_of_each_section_in_the_scope_of_the_page(scr
         assert page(s) is None
         assert s.dashboard.pane.info == scenes.PROBES[position]
         assert s.dashboard.drill.scope.value("pid") == pid
+
+
+async def test_the_section_of_the_pane_is_selected_at_first(screen):
+    async with screen(*scenes.minute(), size=LARGE) as s:
+        await s.press("2")
+        await opened(s)
+        assert s.dashboard.focused.probe == "syscount"
 
 
 async def test_the_scope_is_not_entered_twice(screen):
@@ -180,19 +194,20 @@ async def test_of_a_marked_range_the_sum_is_shown(screen):
         assert shown(s, "biotop").text == f"{total / 3 / (1 << 20):.0f}M"
 
 
-async def test_a_recording_has_pages_and_who_exited_keeps_it():
-    tape = Recording(str(DEMO))
+async def test_who_exited_keeps_its_page_at_every_moment():
+    tape = story.demo()
+    pid, first, last = story.lived(tape, "backup")
     async with Replay(tape) as s:
-        await s.press("space", "b", *"06:17:20", "enter", "home", "end")
-        await s.press("b", *"06:17:20", "enter")
-        await s.press("down", "d")
+        await seek(s, (first + last) // 2)
+        rows = s.table.view.rows
+        s.table.select(next(i for i, row in enumerate(rows) if row[0] == pid))
+        await s.press("d")
         await read(s)
-        assert "backup[31916]" in s.text()
         assert page(s).page.presence == ""
-        await s.press("b", *"06:18:30", "enter")
+        await seek(s, last + 20)
         await read(s)
-        assert "not seen since 06:17:" in s.text()
-        assert "/usr/local/bin/backup" in s.text()
+        assert "not seen since" in s.text()
+        assert f"backup[{pid}]" in s.text()
 
 
 async def test_another_collector_with_other_probes_has_other_sections():
@@ -266,13 +281,50 @@ async def test_hostile_names_are_drawn_as_text(screen):
 # What it looks like
 
 
-def at(moment, *keys):
-    """An app that stands at a moment of the demo; the keys come after."""
-    app = EbpftopApp(None, own_cost=lambda: 0.0, tape=Recording(str(DEMO)))
+def busy(seconds):
+    """A stream of all real probes, with a process that does a bit of everything."""
+    probes = tuple(probe.info for probe in registry.probes().values())
+    yield scenes.hello(probes)
+    yield from (scenes.running(info) for info in probes)
+    yield replace(scenes.process(1, "systemd", "/sbin/init"), ppid=0)
+    yield scenes.process(80, "containerd-shim", "/usr/bin/containerd-shim -id web-1")
+    for pid, ppid, line in ((812, 80, "nginx: master process"), (813, 812, "nginx: worker")):
+        made = scenes.process(pid, "nginx", line, "www-data")
+        made = replace(made, ppid=ppid, exe="/usr/sbin/nginx", container="web-1")
+        yield replace(made, cgroup=40, cgroup_path="/machine/web-1", runtime="docker")
+    for seq in range(1, seconds + 1):
+        yield scenes.host(seq)
+        for info in probes:
+            tables = {table.name: list(rows_of(table, seq)) for table in info.tables}
+            yield scenes.at(info.name, seq, tables)
+        yield scenes.tick(seq)
+
+
+def rows_of(table, seq):
+    """Rows of two processes, whose figures move with the time."""
+    for number, pid in enumerate((1, 813, 813, 812, 812)):
+        size = (7 + number) * (20 + 13 * (seq % 7))
+        texts = {
+            "disk": f"nvme{number // 2}n1", "op": ("read", "write")[number % 2], "raddr": f"10.0.0.{number}",
+            "rport": 5432, "lport": 40_000 + number, "syscall": ("read", "openat")[number // 2 % 2],
+            "errno": "ENOENT", "tid": pid + number, "slot": 12, "length": 1, "cpu": number % 2,
+            "stack": f"main;serve_{number};ep_poll_[k];schedule_[k];__schedule_[k]",
+            "pid": pid, "cgroup": 40, "family": "v4", "proto": "tcp", "laddr": "10.0.0.9",
+        }  # fmt: skip
+        scale = {"ns": 20_000, "bytes": 4096}
+        yield tuple(
+            texts[column.name] if column.fold == "key" else size * scale.get(column.kind, 1)
+            for column in table.columns
+        )
+
+
+def drawn(*keys, group=""):
+    """An app with such a stream, its rows in groups; the keys come after it."""
+    app, source = make(*busy(40))
 
     async def before(pilot):
-        await pilot.press("space", "2", "b", *moment, "enter")
-        await pilot.pause()
+        await source.taken()
+        app.dashboard.pane.group(group)
         await pilot.press(*keys)
         for _ in range(200):
             await pilot.pause()
@@ -286,11 +338,27 @@ def at(moment, *keys):
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "140x40"])
 def test_a_process(snap_compare, size):
-    app, before = at("06:17:20", "down", "down", "d")
+    app, before = drawn("down", "d")
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "140x40"])
-def test_a_group(snap_compare, size):
-    app, before = at("06:17:20", "g", "c", "down", "down", "d")
+def test_a_container(snap_compare, size):
+    app, before = drawn("down", "d", group="container")
     assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+def test_who_exited(snap_compare):
+    app, before = drawn("down", "d")
+
+    async def later(pilot):
+        await before(pilot)
+        for seq in (41, 42):
+            for info in app.feed.store.probes():
+                empty: dict[str, list[Row]] = {table.name: [] for table in info.tables}
+                app.feed.add(scenes.at(info.name, seq, empty))
+            app.feed.add(scenes.tick(seq))
+            await app.dashboard.take(scenes.tick(seq))
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=LARGE, run_before=later)

@@ -1,14 +1,11 @@
-"""The page of a process, or of a group of them: who it is, and what each probe says of it."""
+"""The page of a process, or of a group of them: what each probe says of it."""
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from ebpftop import registry
-from ebpftop.model import Hello, Process, Row, Sample, Status
-from ebpftop.recording.reader import Recording
+from ebpftop.model import Status
 from ebpftop.views import format as fmt
 from ebpftop.views import table as tables
 from ebpftop.views.digest import GAP, TOP, Plan, endpoints, reason, widths
@@ -16,188 +13,11 @@ from ebpftop.views.page import Profile
 from ebpftop.views.scope import Names, Scope, narrowed, step
 from ebpftop.views.state import ViewState
 from ebpftop.views.store import Store
-from ebpftop.views.subject import Moment, Seen, about, facts, parents
 from ebpftop.views.trail import Trail
+from tests import story
+from tests.unit.pages import PROBES, WALL_NS, S, page, process, rows, sample, section, stream
 
-S = 1_000_000_000
-WALL_NS = 1_790_000_000 * S  # 2026-09-21 14:13:20 UTC
-PROBES = {name: probe.info for name, probe in registry.probes().items()}
-DEMO = Path(__file__).parents[2] / "ebpftop" / "demo.ebt"
-POSTGRES, BACKUP = 27941, 31916
-DURING_BACKUP, AFTER_BACKUP = 115, 150
 pytestmark = pytest.mark.usefixtures("utc")
-
-
-def process(pid, comm="worker", ppid=1, **fields):
-    made = Process(pid, pid * S, comm, ppid, 1000, "web", "/usr/bin/worker", "/usr/bin/worker -n 4")
-    return replace(made, **fields)
-
-
-def names(*processes):
-    return Names(
-        {each.pid: each for each in processes},
-        {each.cgroup: each.unit for each in processes},
-        {each.cgroup: each.cgroup_path for each in processes},
-    )
-
-
-def told(step, known, seen=None, at_s=7200):
-    moment = Moment(WALL_NS, at_s * S)
-    return {fact.title: fact.text for fact in facts(step, known, seen or Seen(), moment)}
-
-
-def of(pid, *processes, **more):
-    return told(step("pid", pid, names(*processes)), names(*processes), **more)
-
-
-def rows(probe, table, *made):
-    """Rows with the columns that are named; keys are None else, and figures 0."""
-    columns = PROBES[probe].table(table).columns
-    blank = [None if column.fold == "key" else 0 for column in columns]
-    return [
-        tuple(row.get(c.name, empty) for c, empty in zip(columns, blank))
-        for row in ([made] if isinstance(made, dict) else made)
-    ]
-
-
-def sample(probe, seq=1, **made):
-    at_ns = seq * S
-    filled: dict[str, list[Row]] = {table.name: [] for table in PROBES[probe].tables}
-    filled |= {name: rows(probe, name, *each) for name, each in made.items()}
-    return Sample(probe, seq, WALL_NS + at_ns, at_ns, S, filled)
-
-
-def stream(*records, **hello):
-    fields = {"mono_ns": 0, "probes": tuple(PROBES.values()), **hello}
-    store = Store()
-    store.add(Hello("box", "6.18", "boot", 4, S, WALL_NS, **fields))
-    for name in PROBES:
-        store.add(Status(name, "running"))
-    for record in records:
-        store.add(record)
-    return store
-
-
-def page(store, role="pid", value=812):
-    return Profile(step(role, value, Names.of(store))).page(store)
-
-
-def section(page, probe):
-    return next(each for each in page.sections if each.probe == probe)
-
-
-# Who it is
-
-
-def test_a_process_is_told_by_its_command_user_start_cgroup_and_parents():
-    known = process(
-        812, "worker", 80, cgroup=5, cgroup_path="/machine/web-1", container="web-1",
-        runtime="docker", pod="shop/web",
-    )  # fmt: skip
-    found = of(812, known, process(80, "sshd"), process(1, "systemd", 0))
-    assert found["command"] == "/usr/bin/worker -n 4"
-    assert found["user"] == "web (1000) · started 12:26:52, 1h46m ago"
-    assert found["cgroup"] == "/machine/web-1 · container web-1 (docker) · pod shop/web"
-    assert found["parents"] == "systemd[1] › sshd[80] › worker[812]"  # noqa: RUF001
-
-
-def test_the_program_is_told_where_the_command_line_hides_it():
-    found = of(812, process(812, cmdline="worker: idle"))
-    assert found["command"] == "worker: idle · /usr/bin/worker"
-
-
-def test_a_start_on_another_day_has_its_date():
-    assert "started 2026-09-20 14:13:32" in of(812, process(812), at_s=812 + 86_388)["user"]
-
-
-def test_a_start_that_cannot_be_is_not_told():
-    assert of(812, process(812), at_s=1)["user"] == "web (1000)"
-
-
-def test_nothing_is_made_up_of_a_process_that_is_not_known():
-    assert of(812) == {
-        "command": "nothing is known of this process",
-        "threads": "none seen in this time",
-    }
-
-
-def test_the_chain_of_parents_ends_where_nothing_is_known():
-    assert parents(9, names(process(9, ppid=8), process(8, "bash", 7)).processes) == [
-        "pid 7",
-        "bash[8]",
-    ]
-
-
-@pytest.mark.parametrize("ppid", [0, None, 9])
-def test_who_has_no_parent_but_itself_has_none(ppid):
-    assert parents(9, names(process(9, ppid=ppid)).processes) == []
-
-
-def test_parents_in_a_circle_are_named_once():
-    known = names(process(9, "a", 8), process(8, "b", 7), process(7, "c", 9)).processes
-    assert parents(9, known) == ["c[7]", "b[8]"]
-
-
-def test_threads_are_those_that_were_seen():
-    assert of(812, process(812), seen=Seen(tids={3, 1}))["threads"] == "2 seen: 1 3"
-    many = Seen(tids=set(range(100)))
-    assert of(812, process(812), seen=many)["threads"].endswith("6 7 and 92 more")
-
-
-def test_names_cannot_leave_their_line():
-    evil = "\x1b[31m[/b]\nrm\u202e"
-    known = process(812, evil, cmdline=evil, exe=evil, user=evil, cgroup_path=evil, container=evil)
-    store = stream(known, sample("biotop", io=[{"pid": 812, "disk": evil, "op": evil, "ios": 1}]))
-    made = page(store)
-    texts = [made.title, *(fact.text for fact in made.facts)]
-    texts += [text for each in made.sections for t in each.tables for row in t.rows for text in row]
-    assert evil[5:9] in "".join(texts)
-    assert all(text == fmt.clean(text) and text.isprintable() for text in texts)
-
-
-def test_a_cgroup_is_told_by_its_processes_and_what_is_below():
-    inside = [
-        process(1, "nginx", cgroup_path="/a", container="web-1", runtime="podman"),
-        process(2, "nginx", cgroup_path="/a/b", container="web-1", runtime="podman"),
-        process(3, "cron", cgroup_path="/a/b", container="web-1", runtime="podman"),
-        process(4, "other", cgroup_path="/ab"),
-    ]
-    known = names(*inside)
-    found = told(step("cgroup", "/a", known), known, Seen(pids={1, 2, 4}))
-    assert found["cgroup"] == "/a with 1 cgroup below it · container web-1 (podman)"
-    assert found["processes"] == "2 in the newest samples, 3 known · of web"
-    assert found["commands"] == "nginx ×2"  # noqa: RUF001
-    assert found["below it"] == "b"
-
-
-def test_a_command_is_told_by_where_it_runs():
-    known = names(process(1, "nginx", cgroup_path="/a"), process(2, "nginx", cgroup_path="/b"))
-    assert told(step("command", "nginx", known), known)["cgroup"] == "/a, /b"
-
-
-# Whom the page is about
-
-
-def test_the_selected_row_comes_before_the_scope():
-    known = names(process(812, cgroup=5, cgroup_path="/a"))
-    scope = Scope((step("cgroup", "/a", known),))
-    assert about({"pid": 812}, scope, known) == step("pid", 812, known)
-    assert about({}, scope, known) == step("cgroup", "/a", known)
-
-
-def test_the_last_step_that_names_somebody_counts():
-    known = names(process(812))
-    steps = step("container", "web-1", known), step("pid", 812, known), step("disk", "vda", known)
-    assert about({}, Scope(steps), known) == steps[1]
-
-
-def test_a_cgroup_of_a_row_is_that_of_its_id():
-    known = names(process(812, cgroup=5, cgroup_path="/a"))
-    assert about({"cgroup": 5}, Scope(), known) == step("cgroup", "/a", known)
-
-
-def test_a_row_that_names_nobody_has_no_page():
-    assert about({"disk": "vda"}, Scope(), Names()) is None
 
 
 # The sections
@@ -296,12 +116,12 @@ def test_a_stack_is_told_from_the_frame_on_that_says_why(stack, said):
     assert reason(stack) == said
 
 
-@pytest.mark.parametrize(
-    ("role", "value"), [("pid", POSTGRES), ("cgroup", "/system.slice/shop-db.service")]
-)
-def test_figures_are_those_of_the_pane(demo, role, value):
-    store = demo(DURING_BACKUP)
+@pytest.mark.parametrize("role", ["pid", "cgroup"])
+def test_figures_are_those_of_the_pane(demo, role):
+    pid, first, last = demo.lived("postgres")
+    store = demo.at((first + last) // 2)
     known = Names.of(store)
+    value = pid if role == "pid" else known.processes[pid].cgroup_path
     scope = Scope((step(role, value, known),))
     compared = 0
     for info in store.probes():
@@ -358,34 +178,36 @@ def test_what_the_kernel_counted_of_another_is_not_taken_for_nothing():
 
 
 def test_who_exited_still_has_a_page(demo):
-    store = demo(AFTER_BACKUP)
-    profile = Profile(step("pid", BACKUP, Names.of(store)))
-    for record in Recording(str(DEMO)).records(AFTER_BACKUP - 59, AFTER_BACKUP):
+    pid, _, last = demo.lived("backup")
+    store = demo.at(last + 20)
+    profile = Profile(step("pid", pid, Names.of(store)))
+    for record in demo.tape.records(last - 30, last + 20):
         profile.learn(record)
     made = profile.page(store)
-    assert made.title == "backup[31916]"
-    assert made.presence.startswith("not seen since 06:17:")
-    assert any(fact.text.startswith("/usr/local/bin/backup") for fact in made.facts)
-    assert max(filter(None, section(made, "biotop").main.values)) > 1e9
+    assert made.title == f"backup[{pid}]"
+    assert made.presence.startswith("not seen since ")
+    assert any("/backup" in fact.text for fact in made.facts)
+    assert max(filter(None, section(made, "biotop").main.values)) > 1e6
 
 
 def test_who_it_was_is_kept_where_a_moment_does_not_tell_it(demo):
-    store = demo(DURING_BACKUP)
-    profile = Profile(step("pid", BACKUP, Names.of(store)))
+    pid, first, last = demo.lived("backup")
+    store = demo.at((first + last) // 2)
+    profile = Profile(step("pid", pid, Names.of(store)))
     before = profile.page(store)
     assert before.presence == ""
-    after = profile.page(demo(5))
+    after = profile.page(demo.at(first - 20))
     assert after.facts[0] == before.facts[0]
     assert after.presence == "not seen in what was measured"
 
 
 def test_another_collector_knows_nothing_of_this_one(demo):
-    profile = Profile(step("pid", POSTGRES, Names.of(demo(DURING_BACKUP))))
-    for tick in (5, 6, DURING_BACKUP):
-        before = profile.page(demo(tick))
+    profile = Profile(step("pid", 1, Names()))
+    for tick in (5, 6, 60):
+        before = profile.page(demo.at(tick))
     profile.page(stream(mono_ns=7))
-    after = profile.page(demo(DURING_BACKUP))
-    assert len(section(before, "biotop").main.values) > 100
+    after = profile.page(demo.at(60))
+    assert len(section(before, "biotop").main.values) > 50
     assert len(section(after, "biotop").main.values) == 1
 
 
@@ -458,16 +280,24 @@ def test_columns_fit_their_room(probe, seed):
                 assert widths(digest, room)[digest.sort]
 
 
-@pytest.fixture
-def demo():
-    """The store of a moment of the demo."""
-    tape = Recording(str(DEMO))
+class Demo:
+    """The demo recording, and the store of any of its moments."""
 
-    def at(tick):
+    def __init__(self, tape):
+        self.tape = tape
+
+    def at(self, tick):
         store = Store()
-        for record in tape.records(tick, tick):
+        for record in self.tape.records(tick, tick):
             store.add(record)
         return store
 
-    yield at
+    def lived(self, comm):
+        return story.lived(self.tape, comm)
+
+
+@pytest.fixture
+def demo():
+    tape = story.demo()
+    yield Demo(tape)
     tape.close()

@@ -54,7 +54,7 @@ class Detailing(Drilling):
             return
         step = about(self._selected(), self.drill.scope, Names.of(self.feed.shown))
         if step is not None:
-            self.page = PageView(self.feed, step)
+            self.page = PageView(self.feed, step, self.timed.name if self.timed else "")
             if self._pane:
                 self._pane.display = False
             self.query_one("#panes").mount(self.page)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TITLE_CELLS = 11
 NAME_CELLS, VALUE_CELLS = 8, 7
 PAIR_CELLS = 20  # of a title and its value, where they stand in columns
-BESIDE_CELLS = 30  # a table needs so many to stand beside another one
+KEY_CELLS, FIGURE_CELLS = 12, 8  # of a table that stands beside another one, at the least
 SPARK_MIN, SPARK_MAX = 12, 60
 SERIES = 4
 
@@ -255,7 +255,7 @@ class SectionBox(Box, can_focus=True):
             yield from self._table(main, width)
         else:
             yield from self._pairs(main, width)
-        beside = others[: max(1, (width + GAP) // (BESIDE_CELLS + GAP))]
+        beside = others[: max(1, _fitting(others, width))]
         if beside:
             room = (width - GAP * (len(beside) - 1)) // len(beside)
             for line in zip(*(self._titled(digest, room) for digest in beside)):
@@ -340,6 +340,12 @@ class SectionBox(Box, can_focus=True):
             style = "dim" if text in ("0", "0%", fmt.UNKNOWN) else "" if is_figure else "name"
             pieces += [(fmt.fit(text, cells[i], is_figure), style), (" " * GAP, "")]
         return pieces
+
+
+def _fitting(digests: list[Digest], width: int) -> int:
+    """How many tables can stand beside each other."""
+    keys = max((sum(not c.measured for c in each.columns) for each in digests), default=0)
+    return (width + GAP) // (keys * KEY_CELLS + FIGURE_CELLS + GAP)
 
 
 def _fitted(pieces: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
