@@ -14,8 +14,8 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ebpftop.views.cgroups import is_within
 from ebpftop.views.fields import PER_SECOND
-from ebpftop.views.scope import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable

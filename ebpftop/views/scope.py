@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ebpftop.views import cgroups
 from ebpftop.views import format as fmt
+from ebpftop.views.cgroups import is_within
 from ebpftop.views.window import process
 
 if TYPE_CHECKING:
@@ -217,7 +219,7 @@ def label(terms: Sequence[tuple[str, Any]], names: Names) -> str:
         comms = {value: names.processes[value].comm} if value in names.processes else {}
         return process(value, comms)
     if role == "cgroup":
-        return cgroup_name(value, names)
+        return cgroups.name(value, cgroups.titles(names))
     if "raddr" in values:
         return fmt.clean(f"{values['raddr']}:{values.get('rport', '')}")
     if role == STACK:
@@ -225,20 +227,6 @@ def label(terms: Sequence[tuple[str, Any]], names: Names) -> str:
     if role in ("tid", "cpu", "user"):
         return f"{role} {fmt.label(value)}"
     return fmt.clean(fmt.label(value))
-
-
-def cgroup_name(path: str, names: Names) -> str:
-    """What a path is called: the name of its container or unit, else its last part."""
-    known = (names.cgroups.get(number) for number, each in names.paths.items() if each == path)
-    name = next(filter(None, known), "")
-    if not name or name.startswith("/"):
-        name = path.rstrip("/").rpartition("/")[2] or "/"
-    return fmt.clean(name)
-
-
-def is_within(path: str, above: str) -> bool:
-    """Whether a cgroup path is another, or below it."""
-    return path == above or path.startswith(above.rstrip("/") + "/")
 
 
 def role_of(column: Column) -> str:

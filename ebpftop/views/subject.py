@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ebpftop.views import cgroups
 from ebpftop.views import format as fmt
 from ebpftop.views.captions import clock
-from ebpftop.views.scope import OF_PROCESS, Step, cgroup_name, is_within, step
+from ebpftop.views.scope import OF_PROCESS, Step, step
 from ebpftop.views.window import process
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def members(role: str, value: Any, processes: Iterable[Process]) -> list[Process
         for each in processes:
             path = each.cgroup_path
             if path not in inside:
-                inside[path] = is_within(path, value)
+                inside[path] = cgroups.is_within(path, value)
             if inside[path]:
                 found.append(each)
         return found
@@ -176,7 +177,8 @@ def _of_group(role: str, value: Any, names: Names, seen: Seen) -> Iterable[Fact]
         return
     inner = Counter(each.cgroup_path for each in now or group if each.cgroup_path != value)
     if inner:
-        named = [(cgroup_name(path, names), number) for path, number in inner.most_common()]
+        titles = cgroups.titles(names)
+        named = [(cgroups.name(path, titles), number) for path, number in inner.most_common()]
         yield Fact("below it", _listed(named, LISTED))
 
 

@@ -8,20 +8,19 @@ nothing is counted twice.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ebpftop.model import Column, Table
+from ebpftop.views import cgroups, group
 from ebpftop.views import format as fmt
-from ebpftop.views import group
 from ebpftop.views.chosen import choose
 from ebpftop.views.scope import position
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ebpftop.model import ProbeInfo, Process, Row, Sample, View
+    from ebpftop.model import ProbeInfo, Row, Sample, View
     from ebpftop.views.scope import Names
     from ebpftop.views.state import ViewState
     from ebpftop.views.table import Shape, TableView
@@ -37,7 +36,6 @@ ROWS = Column(
 OWN = 1  # where ROWS is in a row: the only figure that is not rolled up
 OPEN, CLOSED, LEAF = "▾", "▸", " "
 INDENT = 2  # cells for each step down
-CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def regrouped(info: ProbeInfo, view: View) -> tuple[ProbeInfo, View]:
@@ -83,7 +81,7 @@ def fold(sample: Sample, table: Table, names: Names) -> Sample:
         missing: str | None = path
         while missing is not None and missing not in parts:
             parts[missing] = []
-            missing = parent_of(missing)
+            missing = cgroups.parent_of(missing)
         parts[path].append(tuple(figures))
     rows: list[Row] = []
     # A path is longer than those above it: when its turn comes, all below has been handed up.
@@ -92,19 +90,12 @@ def fold(sample: Sample, table: Table, names: Names) -> Sample:
         processes: set[Any] = members.pop(path, set()) if members else set()
         counted = () if members is None else (len(processes),)
         rows.append((path, own.get(path, 0), *counted, *rolled))
-        above = parent_of(path)
+        above = cgroups.parent_of(path)
         if above is not None:
             parts[above].append(rolled)
             if members is not None:
                 members.setdefault(above, set()).update(processes)
     return replace(sample, tables={table.name: [*rows, *others]})
-
-
-def parent_of(path: str) -> str | None:
-    """The path above; None of the root, and of what is no path."""
-    if path == "/" or not path.startswith("/"):
-        return None
-    return path.rpartition("/")[0] or "/"
 
 
 @dataclass(frozen=True)
@@ -161,7 +152,7 @@ def arranged(view: TableView, state: ViewState, names: Names) -> TableView:
     with nothing but one other in it shares the line of that one, unless it is pinned, collapsed, or
     the root.
     """
-    titles = _titles(names)
+    titles = cgroups.titles(names)
 
     def searched(row: Row) -> str:
         path = row[0]
@@ -270,37 +261,6 @@ def _name(path: str, above: str, titles: Mapping[str, str]) -> str:
     return fmt.clean(path[len(above) :].lstrip("/") if above else path)
 
 
-def _titles(names: Names) -> dict[str, str]:
-    """Names of cgroups that are not the last part of their path, safe to show."""
-    titles = {}
-    for number, path in names.paths.items():
-        name = names.cgroups.get(number, "")
-        if name and name not in path:
-            titles[path] = fmt.clean(name)
-    for process in names.processes.values():
-        if process.container:
-            path = _container_path(process)
-            runtime = f" ({process.runtime})" if process.runtime else ""
-            titles[path] = fmt.clean(process.container + runtime)
-            above = parent_of(path)
-            if process.pod and above not in (None, "/"):
-                titles[above or ""] = fmt.clean(f"{process.pod} (pod)")
-    return titles
-
-
-def _container_path(process: Process) -> str:
-    """The cgroup of all of a process's container: down to the part that names it, if there is one.
-
-    Docker, Podman, containerd and CRI-O name it by the id, 64 hexadecimal digits, and where one
-    runs in another the innermost is meant; LXC and systemd by the name.
-    """
-    parts = process.cgroup_path.split("/")
-    by_id = [end for end, part in enumerate(parts, 1) if CONTAINER_ID.search(part)]
-    by_name = (end for end, part in enumerate(parts, 1) if process.container in part)
-    end = by_id[-1] if by_id else next(by_name, len(parts))
-    return "/".join(parts[:end])
-
-
 def _members(sample: Sample, table: Table, names: Names) -> dict[str, set[Any]] | None:
     """The processes that have rows in each cgroup; None where rows have no process id."""
     pid = position(table, "pid")
@@ -316,10 +276,10 @@ def _members(sample: Sample, table: Table, names: Names) -> dict[str, set[Any]] 
 
 def _above(path: str) -> Iterator[str]:
     """The paths above, from the nearest to the root."""
-    above = parent_of(path)
+    above = cgroups.parent_of(path)
     while above is not None:
         yield above
-        above = parent_of(above)
+        above = cgroups.parent_of(above)
 
 
 def _with_above(path: str) -> set[str]:

@@ -5,10 +5,10 @@ import random
 import pytest
 
 from ebpftop.commands.demo import RECORDING
-from ebpftop.model import Process, Sample
+from ebpftop.model import ProbeInfo, Process, Sample
 from ebpftop.probe import cgroup, count, key, maximum_ns, ns, pid, table
 from ebpftop.recording.reader import Recording
-from ebpftop.views import group, scope
+from ebpftop.views import cgroups, group, scope
 from ebpftop.views.scope import Names, Narrowed, Narrowing, Scope, Step
 from ebpftop.views.store import Store
 
@@ -30,10 +30,28 @@ ROWS = [
     (9, 99, "sdb", 7, 70, 70),
     (None, None, None, 3, 30, 12),
 ]
-TREE = ("/a/web.service", "/a/web.service/inner", "/ab")
+TREE = ("/a/web-1", "/a/web-1/inner", "/ab")
 PEOPLE = {
-    1: Process(1, 100, "nginx", user="www", cgroup=10, cgroup_path=TREE[0], container="web-1"),
-    2: Process(2, 100, "nginx", user="www", cgroup=11, cgroup_path=TREE[1], container="web-1"),
+    1: Process(
+        1,
+        100,
+        "nginx",
+        user="www",
+        cgroup=10,
+        cgroup_path=TREE[0],
+        container="web-1",
+        runtime="docker",
+    ),
+    2: Process(
+        2,
+        100,
+        "nginx",
+        user="www",
+        cgroup=11,
+        cgroup_path=TREE[1],
+        container="web-1",
+        runtime="docker",
+    ),
     3: Process(3, 100, "redis", user="redis", cgroup=12, cgroup_path=TREE[2]),
 }
 NAMES = Names(PEOPLE, {10: "web-1", 12: "redis.service"}, dict(zip((10, 11, 12), TREE)))
@@ -101,7 +119,7 @@ def test_a_table_that_cannot_tell_says_so_and_stays_whole():
     ],
 )
 def test_what_the_kernel_counted_alone_needs_no_column(counted, step, holds):
-    narrowing = Narrowing.of(SLOTS, Scope((scope.step(*step, NAMES),)), NAMES, counted)
+    narrowing = Narrowing.of(SLOTS, Scope((scope.step(step[0], step[1], NAMES),)), NAMES, counted)
     assert (narrowing.remark == "") == holds
 
 
@@ -125,10 +143,8 @@ def test_a_sample_serves_a_scope_that_is_no_wider_than_what_was_counted(counted,
 
 
 def test_each_sample_is_narrowed_once():
-    class Info:
-        tables = (IO,)
-
-    narrowed = Narrowed(Info, Scope((scope.step("pid", 2, NAMES),)))
+    info = ProbeInfo("biotop", "", "", "", (IO,), ())
+    narrowed = Narrowed(info, Scope((scope.step("pid", 2, NAMES),)))
     one, other = sample(), sample()
     first = narrowed.samples([one, other], NAMES)
     assert [made.tables["io"] for made in first] == [[ROWS[2]], [ROWS[2]]]
@@ -151,6 +167,7 @@ def test_a_connection_is_one_step():
     connections = table("connections", *(key(name, role=name) for name in names), count("n"))
     selected = dict(zip(names, ("10.0.0.1", 4000, "10.0.0.2", 443)))
     step = scope.next_step(connections, selected, Scope(), NAMES)
+    assert step
     assert dict(step.terms) == selected
     assert step.label == "10.0.0.2:443"
 
@@ -162,8 +179,9 @@ def test_labels_are_safe_to_show():
 
 
 def test_a_cgroup_is_called_by_its_container_or_unit_else_by_its_last_part():
-    assert [scope.cgroup_name(path, NAMES) for path in (TREE[0], TREE[2], "/a", "/")] == [
-        *("web-1", "redis.service", "a", "/")
+    known = cgroups.titles(NAMES)
+    assert [cgroups.name(path, known) for path in (TREE[0], TREE[1], "/a", "/")] == [
+        *("web-1 (docker)", "inner", "a", "/")
     ]
 
 
@@ -180,8 +198,9 @@ def test_rows_are_folded_sums_add_maxima_compare_and_unknown_stays_unknown():
 
 
 def test_a_process_that_nobody_knows_is_a_group_of_its_own():
-    folded = dict(row[:2] for row in group.fold(sample(), IO, "container", NAMES).tables["io"])
-    assert folded == {"web-1": 3, group.NONE: 1, group.UNKNOWN: 1, None: 2}
+    rows = group.fold(sample(), IO, "container", NAMES).tables["io"]
+    folded = {row[0]: row[1] for row in rows}
+    assert folded == {"web-1": 3, scope.NONE: 1, scope.UNKNOWN: 1, None: 2}
 
 
 def test_what_a_table_has_no_column_for_is_not_offered():
@@ -250,7 +269,7 @@ def test_a_scope_and_its_complement_add_up_to_the_whole(demo):
             for role in group.groupings(described):
                 folded = group.fold(newest, described, role, names).tables[described.name]
                 value = chance.choice(folded)[0]
-                if value in (None, group.UNKNOWN):
+                if value in (None, scope.UNKNOWN):
                     continue
                 chosen = Scope((scope.step(role, value, names),))
                 inside = Narrowing.of(described, chosen, names).rows(rows)

@@ -90,14 +90,14 @@ def test_names_cannot_leave_their_line():
 
 def test_a_cgroup_is_told_by_its_processes_and_what_is_below():
     inside = [
-        process(1, "nginx", cgroup_path="/a", container="web-1", runtime="podman"),
-        process(2, "nginx", cgroup_path="/a/b", container="web-1", runtime="podman"),
-        process(3, "cron", cgroup_path="/a/b", container="web-1", runtime="podman"),
-        process(4, "other", cgroup_path="/ab"),
+        process(1, "nginx", cgroup_path="/web-1", container="web-1", runtime="podman"),
+        process(2, "nginx", cgroup_path="/web-1/b", container="web-1", runtime="podman"),
+        process(3, "cron", cgroup_path="/web-1/b", container="web-1", runtime="podman"),
+        process(4, "other", cgroup_path="/web-12"),
     ]
     known = names(*inside)
-    found = told(step("cgroup", "/a", known), known, Seen(pids={1, 2, 4}))
-    assert found["cgroup"] == "/a with 1 cgroup below it · container web-1 (podman)"
+    found = told(step("cgroup", "/web-1", known), known, Seen(pids={1, 2, 4}))
+    assert found["cgroup"] == "/web-1 with 1 cgroup below it · container web-1 (podman)"
     assert found["processes"] == "2 in the newest samples, 3 known · of web"
     assert found["commands"] == "nginx ×2"  # noqa: RUF001
     assert found["below it"] == "b"
