@@ -18,7 +18,7 @@ What the C file is given, all as `-D` flags:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -83,6 +83,8 @@ class Hook:
             kernel's BTF spells it (`prev=struct task_struct *`); a `?` after the type makes it
             optional. A hook whose arguments do not match is not there.
         frequency: runs a second and CPU, for perf events.
+        typed: whether the program reads what its arguments point to as it does CURRENT_TASK, with
+            READ_TASK, which takes no helper (raw tracepoints; 5.11, a helper before).
     """
 
     kind: HookKind
@@ -90,6 +92,7 @@ class Hook:
     program: str
     args: tuple[str, ...] = ()
     frequency: int = 0
+    typed: bool = False
 
     def __str__(self) -> str:
         """The hook as the pane and `ebpftop probes` name it."""
@@ -122,9 +125,9 @@ class FirstOf:
 HookPlan = Hook | AllOf | FirstOf
 
 
-def raw_tracepoint(target: str, program: str, *args: str) -> Hook:
-    """A raw tracepoint; `args` as in `Hook.args`."""
-    return Hook("raw_tracepoint", target, program, args)
+def raw_tracepoint(target: str, program: str, *args: str, typed: bool = False) -> Hook:
+    """A raw tracepoint; `args` and `typed` as in `Hook`."""
+    return Hook("raw_tracepoint", target, program, args, typed=typed)
 
 
 def kprobe(target: str, program: str) -> Hook:
@@ -252,6 +255,20 @@ class Env(Protocol):
     def cpus(self) -> tuple[int, ...]:
         """The CPUs that are online."""
 
+    @property
+    def scope(self) -> Mapping[str, int]:
+        """What is counted alone, as in `Sample.scope`."""
+
+    def processes(self) -> set[int]:
+        """Ids of the processes that the scope holds now, from /proc; of all where there is none."""
+
+    def strays(self, pids: Iterable[int]) -> set[int]:
+        """Those of some processes that have been moved out of the cgroup that is counted alone.
+
+        What the maps hold of them is not kept up to date any more: the end of what they do is not
+        seen. To be asked after the maps were read, which hold what has come in since.
+        """
+
     def rows(
         self,
         table: str,
@@ -310,6 +327,7 @@ class Probe(ABC):
         optional_offsets: the same, but `OFF_<NAME>` is not defined where none exists.
         enums: enumerators, `NAME: "enum.enumerator"`.
         maps: layout of each map that `read` uses.
+        state: the other maps in which the programs remember something from event to event.
         lost: reasons for loss, `NAME: "sentence"`, counted in the array `lost`.
         help: the pane's help: what the figures mean and what they leave out.
         symbols: whether `read` folds stacks; the symboliser runs while such a probe does.
@@ -324,6 +342,7 @@ class Probe(ABC):
     optional_offsets: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
     enums: ClassVar[Mapping[str, str]] = {}
     maps: ClassVar[Mapping[str, Layout]] = {}
+    state: ClassVar[tuple[str, ...]] = ()
     lost: ClassVar[Mapping[str, str]] = {}
     help: ClassVar[str] = ""
     symbols: ClassVar[bool] = False
@@ -335,7 +354,7 @@ class Probe(ABC):
         self.begin()
 
     def begin(self) -> None:  # noqa: B027
-        """Forget earlier runs: called when the programs have just been attached."""
+        """Forget earlier runs: called before the programs begin to count, with empty maps."""
 
     @abstractmethod
     def read(self, maps: Mapping[str, Map], env: Env) -> dict[str, list[Row]]:

@@ -8,7 +8,9 @@ import stat
 import sys
 
 from ebpftop import registry
+from ebpftop.collector import cgroups
 from ebpftop.collector.loop import MAX_INTERVAL_S, MIN_INTERVAL_S, Collector
+from ebpftop.collector.scope import ScopeError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,6 +19,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--probe", nargs="*", metavar="NAME", help="start these (default: all)")
     parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="end after N samples")
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--scope-pid", type=int, default=0, metavar="PID", help="one process alone")
+    scope.add_argument(
+        "--scope-cgroup", metavar="CGROUP", help="one cgroup and all below it, by its path or id"
+    )
     options = parser.parse_args(argv)
     known = registry.probes()
     wanted = list(known) if options.probe is None else options.probe
@@ -29,8 +36,24 @@ def main(argv: list[str] | None = None) -> int:
         print("ebpftop collect: needs root to load BPF programs; use sudo", file=sys.stderr)
         return 1
     collector = Collector(sys.stdout.buffer, options.interval, options.count)
+    try:
+        cgroup = _cgroup(options.scope_cgroup) if options.scope_cgroup else 0
+        collector.narrow(options.scope_pid, cgroup)
+    except ScopeError as error:
+        parser.error(str(error))
     collector.run(_commands_fd(), wanted)
     return 0
+
+
+def _cgroup(text: str) -> int:
+    """The id of a cgroup that is given by id or by path."""
+    if text.isdecimal() and int(text):
+        return int(text)
+    tree = cgroups.hierarchy()
+    try:
+        return os.stat(f"{tree.mount}/{text.lstrip('/')}" if tree else "").st_ino
+    except OSError:
+        raise ScopeError(f"no cgroup has the path {text}") from None
 
 
 def _commands_fd() -> int | None:

@@ -24,7 +24,10 @@ RAW_TRACEPOINT_OPEN = 17
 MAP_LOOKUP_BATCH = 24
 MAP_LOOKUP_AND_DELETE_BATCH = 25
 ENABLE_STATS = 32
+ARRAY = 2  # BPF_MAP_TYPE_ARRAY
 NOEXIST = 1  # flag of MAP_UPDATE_ELEM
+TRACE_RAW_TP = 23  # BPF_TRACE_RAW_TP of enum bpf_attach_type
+VERIFIER_LOG_BYTES = 1 << 20
 
 PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK = 1, 0
 PERF_ATTR_FREQ = 1 << 10
@@ -177,7 +180,7 @@ class _MapAttr(ctypes.Structure):
 
 
 class _ProgramAttr(ctypes.Structure):
-    """`union bpf_attr` of BPF_PROG_LOAD up to the name."""
+    """`union bpf_attr` of BPF_PROG_LOAD up to the type of what it is attached to (5.5)."""
 
     _fields_ = (
         ("prog_type", ctypes.c_uint32),
@@ -190,6 +193,16 @@ class _ProgramAttr(ctypes.Structure):
         ("kern_version", ctypes.c_uint32),
         ("prog_flags", ctypes.c_uint32),
         ("prog_name", ctypes.c_char * 16),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("func_info", ctypes.c_uint64),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_uint64),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
     )
 
 
@@ -230,8 +243,14 @@ def create_map(spec: MapSpec) -> int:
     return _open(MAP_CREATE, _MapAttr(spec.type, *sizes, 0, 0, spec.name.encode()), spec.name)
 
 
-def load_program(name: str, kind: int, code: bytes, licence: str, kernel_version: int) -> int:
-    """Descriptor of a program that the verifier has passed. Raises OSError."""
+def load_program(
+    name: str, kind: int, code: bytes, licence: str, kernel_version: int, hook_type: int = 0
+) -> int:
+    """Descriptor of a program that the verifier has passed.
+
+    `hook_type` is the BTF id of a raw tracepoint's type, for a program of type TRACING. Raises
+    OSError; what the verifier says goes to descriptor 2.
+    """
     instructions = ctypes.create_string_buffer(code, len(code))
     text = ctypes.create_string_buffer(licence.encode())
     attr = _ProgramAttr(
@@ -241,14 +260,27 @@ def load_program(name: str, kind: int, code: bytes, licence: str, kernel_version
         license=ctypes.addressof(text),
         kern_version=kernel_version,
         prog_name=name.encode(),
+        expected_attach_type=TRACE_RAW_TP if hook_type else 0,
+        attach_btf_id=hook_type,
     )
-    return _open(PROG_LOAD, attr, name)
+    fd, error = call(PROG_LOAD, attr)
+    if fd >= 0:
+        return fd
+    log = ctypes.create_string_buffer(VERIFIER_LOG_BYTES)
+    attr.log_level, attr.log_size, attr.log_buf = 1, len(log), ctypes.addressof(log)
+    call(PROG_LOAD, attr)
+    os.write(2, log.value)
+    raise OSError(error, os.strerror(error), name)
 
 
 def open_raw_tracepoint(name: str, program_fd: int) -> int:
-    """Attach a program; it stays attached while the returned descriptor is open. Raises OSError."""
+    """Attach a program; it stays attached while the returned descriptor is open.
+
+    One of type TRACING knows its tracepoint: the name is empty then. Raises OSError.
+    """
     text = ctypes.create_string_buffer(name.encode())
-    return _open(RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program_fd), name)
+    attr = _RawTracepointAttr(ctypes.addressof(text) if name else 0, program_fd)
+    return _open(RAW_TRACEPOINT_OPEN, attr, name)
 
 
 def open_cpu_clock(cpu: int, frequency: int, program_fd: int) -> int:

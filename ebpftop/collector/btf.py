@@ -71,9 +71,13 @@ class Btf:
                 return int(value)
         return None
 
+    def tracepoint_id(self, name: str) -> int:
+        """Id of the type of a raw tracepoint; 0 where there is no such one."""
+        return self._find("btf_trace_" + name, TYPEDEF)
+
     def tracepoint(self, name: str) -> list[str] | None:
         """Types of the arguments of a raw tracepoint, or None where there is no such one."""
-        typedef = self._find("btf_trace_" + name, TYPEDEF)
+        typedef = self.tracepoint_id(name)
         if not typedef:
             return None
         pointer = self._head(typedef)[3]

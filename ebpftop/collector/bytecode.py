@@ -22,8 +22,9 @@ from ebpftop.collector.bpf import MapSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAGIC = b"ebpftop bytecode 1\n"  # a new number for each change of what is written
+MAGIC = b"ebpftop bytecode 2\n"  # a new number for each change of what is written
 PROGRAM_TYPES = {"raw_tracepoint": 17, "perf_event": 7}  # enum bpf_prog_type
+TRACING = 26  # of raw tracepoints whose arguments have types
 # BPF_MAP_TYPE_: hash, array, per-CPU hash and array, LRU hash, per-CPU LRU hash. The others begin
 # with something in them, or need more than sizes to be created.
 MAP_TYPES = (1, 2, 5, 6, 9, 10)
@@ -43,6 +44,7 @@ class Program:
     Attributes:
         name: the kernel's name of it, cut to 15 characters.
         type: as in `enum bpf_prog_type`.
+        hook_type: BTF id of the type of its raw tracepoint, for a program of type TRACING.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Program:
     licence: str
     kernel_version: int
     code: bytes
+    hook_type: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _map_loads(code: bytes) -> Iterable[int]:
 
 
 def take(
-    codes: Mapping[str, tuple[int, int, bytes]],
+    codes: Mapping[str, tuple[int, int, bytes, int]],
     named: Mapping[str, int],
     licence: str,
     kernel_version: int,
@@ -118,7 +121,7 @@ def take(
     """What can be kept of loaded programs.
 
     Args:
-        codes: descriptor, type and code of each program.
+        codes: descriptor, type, code and type of the hook of each program.
         named: descriptors of the maps that the collector uses.
         licence: as the kernel was told.
         kernel_version: as the kernel was told; it asks for it before 5.0.
@@ -127,7 +130,7 @@ def take(
         BytecodeError: the code uses what is not kept.
     """
     in_use = dict.fromkeys(named.values())
-    for _, _, code in codes.values():
+    for _, _, code, _ in codes.values():
         in_use.update(dict.fromkeys(linked_maps(code)))
     positions = {fd: position for position, fd in enumerate(in_use)}
     maps = tuple(map(bpf.map_spec, in_use))
@@ -135,8 +138,10 @@ def take(
         if spec.type not in MAP_TYPES or spec.flags & ~PLAIN_FLAGS:
             raise BytecodeError(f"{spec.name}: a map of type {spec.type}, flags {spec.flags:#x}")
     programs = {
-        name: Program(bpf.program_name(fd), kind, licence, kernel_version, link(code, positions))
-        for name, (fd, kind, code) in codes.items()
+        name: Program(
+            bpf.program_name(fd), kind, licence, kernel_version, link(code, positions), hook_type
+        )
+        for name, (fd, kind, code, hook_type) in codes.items()
     }
     return Bytecode(maps, {name: positions[fd] for name, fd in named.items()}, programs)
 
@@ -158,8 +163,10 @@ def load(bytecode: Bytecode) -> tuple[dict[str, int], dict[str, int]]:
         positions = dict(enumerate(fds))
         programs: dict[str, int] = {}
         for name, program in bytecode.programs.items():
-            rest = link(program.code, positions), program.licence, program.kernel_version
-            programs[name] = bpf.load_program(program.name, program.type, *rest)
+            code, terms = link(program.code, positions), (program.licence, program.kernel_version)
+            programs[name] = bpf.load_program(
+                program.name, program.type, code, *terms, program.hook_type
+            )
             fds.append(programs[name])
     except BaseException:
         for fd in fds:

@@ -8,33 +8,51 @@ from typing import TYPE_CHECKING
 
 from ebpftop.collector import cgroups
 from ebpftop.collector.identity import who_is
+from ebpftop.collector.scope import Scope
 from ebpftop.collector.stacks import Stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ebpftop.collector.identity import Identities
     from ebpftop.model import Row
     from ebpftop.probe import Entries, Frames, RowKey, StackKey
 
+EVERYTHING = Scope()
 BLOCK_DEVICES = Path("/sys/dev/block")
 
 
 class Interval:
     """One probe's interval."""
 
-    def __init__(self, machine: Machine, now_ns: int, dt_ns: int, limit: int) -> None:
+    def __init__(
+        self, machine: Machine, now_ns: int, dt_ns: int, limit: int, scope: Scope = EVERYTHING
+    ) -> None:
         self.now_ns = now_ns
         self.dt_ns = dt_ns
         self.lost: dict[str, int] = {}
         self.truncated: dict[str, int] = {}
         self._machine = machine
         self._limit = limit
+        self._scope = scope
 
     @property
     def cpus(self) -> tuple[int, ...]:
         """The CPUs that are online."""
         return self._machine.cpus()
+
+    @property
+    def scope(self) -> dict[str, int]:
+        """What is counted alone."""
+        return self._scope.told
+
+    def processes(self) -> set[int]:
+        """Ids of the processes that the scope holds now."""
+        return self._scope.processes()
+
+    def strays(self, pids: Iterable[int]) -> set[int]:
+        """Those of some processes that have been moved out of the cgroup: see `Env.strays`."""
+        return self._scope.strays(pids)
 
     def process(self, pid: int, who: bytes = b"") -> int:
         """Make a process known to the stream, outside of `rows`; returns its cgroup id."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ebpftop.probe import AllOf, FirstOf, Hook, Probe
 
+HAVE_CGROUPS = "-DHAVE_CGROUPS=1"
+WITHOUT_CGROUPS = "no process's cgroup is seen: the kernel's types do not tell"
 KPROBES = (Path("/sys/kernel/debug/kprobes"), Path("/sys/kernel/tracing/kprobe_events"))
 
 
@@ -55,13 +57,14 @@ def plan(probe: Probe, kernel: KernelTypes) -> Plan:
     hooks: list[Hook] = []
     flags: list[str] = []
     missing: list[str] = []
+    has_types = kernel.enumerator(COMMON_ABILITIES["TASK_BTF"]) is not None
     for slot in probe.hooks:
         way = _choose(slot, kernel)
         if way is None:
             assert isinstance(slot, FirstOf)
             missing.append(slot.without)
             continue
-        hooks += way.hooks
+        hooks += (replace(hook, typed=hook.typed and has_types) for hook in way.hooks)
         if way.missing:
             missing.append(way.missing)
     for hook in hooks:
@@ -71,6 +74,8 @@ def plan(probe: Probe, kernel: KernelTypes) -> Plan:
             for name, position in (_arguments(hook, kernel) or {}).items()
         ]
     flags += _layout_flags(probe, kernel)
+    if HAVE_CGROUPS not in flags:
+        missing.append(WITHOUT_CGROUPS)
     flags += [f"-DLOST_{name}={index}" for index, name in enumerate(probe.lost)]
     return Plan(tuple(hooks), tuple(flags), tuple(missing))
 
@@ -128,12 +133,14 @@ def _arguments(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
 
 def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
     flags = []
+    found = set[str]()
     members = {**COMMON_OFFSETS, **probe.offsets, **COMMON_OPTIONAL, **probe.optional_offsets}
     for name, choices in members.items():
         paths = (choices,) if isinstance(choices, str) else choices
         offset = next((o for o in map(kernel.offset, paths) if o is not None), None)
         if offset is not None:
             flags.append(f"-DOFF_{name}={offset}")
+            found.add(name)
         elif name in probe.offsets:
             raise UnavailableError(
                 f"this kernel has no {' or '.join(paths)}",
@@ -144,6 +151,8 @@ def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
         if value is None:
             raise UnavailableError(f"this kernel has no enum {path}", "please report its version")
         flags.append(f"-DENUM_{name}={value}")
+    if found >= COMMON_OPTIONAL.keys():
+        flags.append(HAVE_CGROUPS)
     for name, path in COMMON_ABILITIES.items():
         if kernel.enumerator(path) is not None:
             flags.append(f"-DHAVE_{name}=1")
@@ -154,15 +163,19 @@ def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
 # What `common.h` reads of a process: see `struct who` there.
 COMMON_OFFSETS: dict[str, str | tuple[str, ...]] = {
     "TASK_LEADER": "task_struct.group_leader",
+    "TASK_TGID": "task_struct.tgid",
     "TASK_COMM": "task_struct.comm",
     "TASK_START": ("task_struct.start_boottime", "task_struct.real_start_time"),
 }
+# What it takes to say in which cgroup a process is, and in which that is.
 COMMON_OPTIONAL: dict[str, str | tuple[str, ...]] = {
     "TASK_CGROUPS": "task_struct.cgroups",
     "CSSET_DFL": "css_set.dfl_cgrp",
     "CSSET_SUBSYS": "css_set.subsys",
     "CSS_CGROUP": "cgroup_subsys_state.cgroup",
     "CGROUP_KN": "cgroup.kn",
+    "CGROUP_LEVEL": "cgroup.level",
+    "CGROUP_PARENT": "cgroup.self.parent",
     "KN_ID": "kernfs_node.id",
 }
 # What `common.h` makes use of where the kernel has it: a BPF helper that is as old, or came later.

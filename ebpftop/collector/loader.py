@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ebpftop import registry
 from ebpftop.collector import bpf, bytecode, cgroups, hooks
 from ebpftop.collector.btf import Btf, BtfError
-from ebpftop.collector.bytecode import PROGRAM_TYPES, Bytecode, BytecodeError
+from ebpftop.collector.bytecode import PROGRAM_TYPES, TRACING, Bytecode, BytecodeError
 from ebpftop.collector.cache import Cache, file_name
 from ebpftop.collector.environment import cpu_list
 from ebpftop.collector.maps import MapShape
+from ebpftop.collector.scope import SCOPE
 from ebpftop.paths import HEADERS, PROBES
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Order:
 
     Attributes:
         flags: for the compiler.
+        hook_types: BTF id of the raw tracepoint of each program whose arguments have types.
         name: of the programs in the cache; empty where they cannot be kept.
         kept: what the cache has of them.
     """
@@ -85,6 +87,7 @@ class Order:
     probe: Probe
     plan: hooks.Plan
     flags: list[str]
+    hook_types: dict[str, int]
     name: str
     kept: Bytecode | None
 
@@ -138,11 +141,12 @@ def _order(probe: Probe, kernel: Btf, cache: Cache) -> Order | Loaded:
         return Loaded(False, unavailable=True, reason=error.reason, hint=error.hint)
     except Exception as error:  # one probe's fault must not end the others
         return Loaded(False, reason=f"choosing its hooks failed: {error!r}")
+    types = {h.program: kernel.tracepoint_id(h.target) for h in plan.hooks if h.typed}
     if not all(hook.kind in PROGRAM_TYPES for hook in plan.hooks):
-        return Order(probe, plan, flags, "", None)
-    used = [*map_names(probe), *(f"{hook.kind} {hook.program}" for hook in plan.hooks)]
+        return Order(probe, plan, flags, types, "", None)
+    used = [*map_names(probe), *(f"{hook.kind} {hook.program}" for hook in plan.hooks), str(types)]
     name = file_name(probe, [*flags, *used])
-    return Order(probe, plan, flags, name, cache.find(name))
+    return Order(probe, plan, flags, types, name, cache.find(name))
 
 
 def _child(channel: socket.socket, order: Order | Loaded, cache: Cache, log: int) -> NoReturn:
@@ -236,16 +240,27 @@ def _compile(order: Order, cache: Cache) -> Result:
     source = registry.source(order.probe)
     module = BPF(src_file=str(source), cflags=[*order.flags, f"-I{PROBES}", f"-I{source.parent}"])
     kinds = {**PROGRAM_TYPES, "kprobe": BPF.KPROBE, "kretprobe": BPF.KPROBE}
-    types = {hook.program: kinds[hook.kind] for hook in order.plan.hooks}
-    programs = {name: module.load_func(name, kind).fd for name, kind in types.items()}
+    types = {hook.program: TRACING if hook.typed else kinds[hook.kind] for hook in order.plan.hooks}
+    programs = {name: _load_program(order, module, name, kind) for name, kind in types.items()}
     maps = {name: module[name].map_fd for name in map_names(order.probe)}
     result = _attach_all(order, maps, programs, module)
     if order.name:
         # A probe that runs must not fail for what its next start would like to find.
         with contextlib.suppress(OSError, BytecodeError):
-            codes = {name: (programs[name], types[name], module.dump_func(name)) for name in types}
+            codes = {
+                name: (programs[name], kind, module.dump_func(name), order.hook_types.get(name, 0))
+                for name, kind in types.items()
+            }
             cache.keep(order.name, bytecode.take(codes, maps, *_terms(module)))
     return result
+
+
+def _load_program(order: Order, module: Any, name: str, kind: int) -> int:
+    """Descriptor of a compiled program; BCC does not load those of raw tracepoints with types."""
+    if kind != TRACING:
+        return int(module.load_func(name, kind).fd)
+    code = module.dump_func(name)
+    return bpf.load_program(name, kind, code, *_terms(module), order.hook_types[name])
 
 
 def _terms(module: Any) -> tuple[str, int]:
@@ -258,7 +273,7 @@ def _terms(module: Any) -> tuple[str, int]:
 
 def map_names(probe: Probe) -> list[str]:
     """The maps of a probe's C file that the collector reads or writes."""
-    names: list[str] = []
+    names = [SCOPE, *probe.state]
     for name, layout in probe.maps.items():
         names += [name + "_0", name + "_1"] if layout.double else [name]
     if any(layout.double for layout in probe.maps.values()):
@@ -292,7 +307,7 @@ def _attach_all(
 def _attach(hook: Hook, program_fd: int, module: Any) -> list[int]:
     """Attach one program; returns the descriptors that keep it attached."""
     if hook.kind == "raw_tracepoint":
-        return [bpf.open_raw_tracepoint(hook.target, program_fd)]
+        return [bpf.open_raw_tracepoint("" if hook.typed else hook.target, program_fd)]
     if hook.kind == "perf_event":
         cpus = cpu_list(ONLINE_CPUS.read_text())
         return [bpf.open_cpu_clock(cpu, hook.frequency, program_fd) for cpu in cpus]

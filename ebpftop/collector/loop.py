@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ebpftop import registry, stream
 from ebpftop.collector import bpf, host, loader
+from ebpftop.collector import scope as scopes
 from ebpftop.collector.cgroups import Paths
 from ebpftop.collector.environment import Machine
 from ebpftop.collector.identity import Identities
@@ -42,8 +43,9 @@ class Collector:
         self._output = output
         self._count = count
         self._probes = registry.probes()
-        paths = Paths()
-        self._machine = Machine(Identities(paths.path, paths.of))
+        self._cgroups = Paths()
+        self._machine = Machine(Identities(self._cgroups.path, self._cgroups.of))
+        self._scope = scopes.Scope()
         self._host: host.Host | None = None
         self._host_seq = 0
         self._host_before_ns = time.monotonic_ns()
@@ -164,7 +166,7 @@ class Collector:
             return Status(probe.name, state, (), loaded.reason, loaded.hint, loaded.detail)
         try:
             has_stats = self._stats_fd is not None
-            running = Running(probe, loaded, fds, has_stats, self._machine)
+            running = Running(probe, loaded, fds, has_stats, self._machine, self._scope)
         except (ValueError, OSError) as error:
             for fd in fds:
                 os.close(fd)
@@ -207,12 +209,44 @@ class Collector:
                 raise stream.StreamError("an interval is from 0.1 to 3600 seconds")
             self.interval_ns = int(command.seconds * 1e9)
             return
+        if command.verb == "scope":
+            try:
+                self.narrow(command.pid, command.cgroup)
+            except scopes.ScopeError as error:
+                raise stream.StreamError(str(error)) from None
+            return
         if command.probe not in self._probes:
             raise stream.StreamError(f"no probe named {command.probe!r}")
         if command.verb == "start":
             self._start([command.probe])
         else:
             self._stop(command.probe)
+
+    def narrow(self, pid: int = 0, cgroup: int = 0) -> None:
+        """Count one process or one cgroup alone from now on, or everything, in every probe.
+
+        Raises:
+            ScopeError: there is no such process id, or no such cgroup.
+        """
+        if pid:
+            self._scope = scopes.of_process(pid)
+        elif cgroup:
+            path = self._cgroups.path(cgroup)
+            self._scope = scopes.of_cgroup(cgroup, path, self._machine.hierarchy())
+        else:
+            self._scope = scopes.Scope()
+        for name in list(self._running):
+            self._narrow(name)
+
+    def _narrow(self, name: str) -> None:
+        try:
+            self._running[name].narrow(self._scope)
+        except OSError as error:
+            self._write(self._give_up(name, f"narrowing it failed: {error!r}"))
+
+    def _give_up(self, name: str, reason: str) -> Status:
+        self._running.pop(name).close()
+        return Status(name, "failed", reason=reason, hint="start it again; please report it")
 
     # Reading
 
@@ -232,9 +266,7 @@ class Collector:
         try:
             sample = running.read(ROW_LIMIT)
         except Exception as error:  # one probe's fault must not end the others
-            self._running.pop(name).close()
-            reason = f"reading its maps failed: {error!r}"
-            return [Status(name, "failed", reason=reason, hint="start it again; please report it")]
+            return [self._give_up(name, f"reading its maps failed: {error!r}")]
         return [*self._machine.identities.take_fresh(), sample]
 
     def _read_host(self) -> Sample:

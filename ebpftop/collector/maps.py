@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WHO_BYTES = 32  # `struct who` in probes/common.h
 SLACK_ENTRIES = 4096  # entries that programs add behind the reader's back in one pass
 KEEP_ENTRIES = 4096
+CLEAR_ENTRIES = 1024  # more than a bucket of a hash map holds
 TURN_S = 200e-6
 SAMPLE_STEP, SAMPLE_SLACK = 64, 16
 
@@ -220,6 +221,27 @@ class BpfMap:
         self._last = total
         self._touched = max(self._touched, total)
         return MapEntries(memoryview(self._keys), memoryview(self._values), total, self._layout)
+
+
+def clear(fd: int, shape: MapShape) -> None:
+    """Empty a hash map, whatever is in it; fill an array with zeros."""
+    if shape.type == bpf.ARRAY:
+        for index in range(shape.max_entries):
+            bpf.update(fd, struct.pack("I", index), bytes(shape.value_bytes))
+        return
+    count = min(shape.max_entries, CLEAR_ENTRIES)
+    keys, values = (
+        ctypes.create_string_buffer(count * size) for size in (shape.key_bytes, shape.value_bytes)
+    )
+    token = ctypes.create_string_buffer(max(shape.key_bytes, 8) + 8)
+    addresses = ctypes.addressof(token), ctypes.addressof(keys), ctypes.addressof(values)
+    attr = bpf.BatchAttr(0, *addresses, count, fd, 0, 0)
+    error = 0
+    while error != errno.ENOENT:
+        _, error = bpf.call(bpf.MAP_LOOKUP_AND_DELETE_BATCH, attr)
+        if error not in (0, errno.ENOENT):
+            raise OSError(error, os.strerror(error), shape.name)
+        attr.in_batch, attr.count = ctypes.addressof(token), count
 
 
 class Phase:

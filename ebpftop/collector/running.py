@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from ebpftop.collector import bpf
 from ebpftop.collector.environment import Interval, Machine
-from ebpftop.collector.maps import BpfMap, DoubleMap, LossCounters, Phase
+from ebpftop.collector.hooks import WITHOUT_CGROUPS
+from ebpftop.collector.maps import BpfMap, DoubleMap, LossCounters, Phase, clear
+from ebpftop.collector.scope import SCOPE, Gate, Scope
 from ebpftop.model import Cost, Sample, State, Status
 
 if TYPE_CHECKING:
@@ -19,22 +21,34 @@ if TYPE_CHECKING:
     from ebpftop.probe import Layout, Probe
 
 
+KEPT = ("lost", "phase", SCOPE)  # maps that a new scope leaves as they are
+
+
 class Running:
     """Holds the descriptors of an attached probe; closing them detaches it."""
 
     def __init__(
-        self, probe: Probe, loaded: Loaded, fds: list[int], has_stats: bool, machine: Machine
+        self,
+        probe: Probe,
+        loaded: Loaded,
+        fds: list[int],
+        has_stats: bool,
+        machine: Machine,
+        scope: Scope,
     ) -> None:
         """Raises ValueError where the descriptor's map layouts are not those of the C file."""
         self.probe = probe
         self.loaded = loaded
-        self.started_ns = self._before_ns = time.monotonic_ns()
+        self.scope = scope
+        self.started_ns = self._before_ns = 0
         self._fds = fds
         self._seq = 0
         self._has_stats = has_stats
         self._machine = machine
         maps = dict(zip((shape.name for shape in loaded.maps), zip(fds, loaded.maps)))
         lost, phase = maps.get("lost"), maps.get("phase")
+        self._gate = Gate(maps[SCOPE][0])
+        self._contents = [of for name, of in maps.items() if name not in KEPT]
         self._phase = Phase(phase[0]) if phase else None
 
         def map_of(name: str, layout: Layout) -> BpfMap | DoubleMap:
@@ -49,10 +63,34 @@ class Running:
         self._lost = LossCounters(lost[0], reasons) if lost else None
         first = len(loaded.maps)
         self._programs = fds[first : first + len(loaded.programs)]
-        self._runs_before = self._runs()
-        probe.begin()
         if probe.symbols:
             machine.stacks.open()
+        self._begin()
+
+    def narrow(self, scope: Scope) -> None:
+        """Count something else from now on, as if the probe had just been started.
+
+        What the programs remember is of threads, files and requests of which they have not seen
+        everything in the meantime, or of some too many. So all of it goes, while they stand still.
+        """
+        self.scope = scope
+        self._gate.close()
+        for _ in range(2):  # what ends now still finds its beginning the first time
+            for fd, shape in self._contents:
+                clear(fd, shape)
+            self._gate.close()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open the gate; the maps are empty."""
+        if self.scope.cgroup and WITHOUT_CGROUPS in self.loaded.missing:
+            self.scope = Scope()
+        if self._lost:
+            self._lost.since_last()
+        self._runs_before = self._runs()
+        self.probe.begin()
+        self.started_ns = self._before_ns = time.monotonic_ns()
+        self._gate.open(self.scope)
 
     @property
     def status(self) -> Status:
@@ -72,7 +110,7 @@ class Running:
         now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         if self._phase:
             self._phase.turn()
-        interval = Interval(self._machine, now_ns, now_ns - self._before_ns, limit)
+        interval = Interval(self._machine, now_ns, now_ns - self._before_ns, limit, self.scope)
         gc.disable()  # a hundred thousand short-lived tuples are no reason to search for cycles
         try:
             tables = self.probe.read(self._maps, interval)
@@ -97,6 +135,7 @@ class Running:
             interval.lost,
             Cost(events, run_ns, time.process_time_ns() - cpu_before),
             interval.truncated,
+            self.scope.told,
         )
 
     def close(self) -> None:

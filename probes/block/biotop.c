@@ -1,7 +1,7 @@
 // Block I/O by process, disk and operation.
 //
 // Measures: completed requests, their bytes, their time from queueing to completion, the part of it
-//     before the driver got them, the longest, and a log2 histogram per disk and operation.
+//     before the driver got them, the longest, and a log2 histogram per process, disk, operation.
 // Hooks: block_io_start (6.5) sees the process; block_rq_issue the hand-over to the driver;
 //     block_rq_complete (any) the bytes and the end, in several parts if need be. Keyed by the
 //     address of the request, which merging does not change as it does the sector.
@@ -41,32 +41,53 @@ struct io_value {
 };
 
 struct latency_key {
+  u32 pid;
   u32 dev;
   u32 op;
   u32 slot;
-  u32 pad;
 };
 
 BPF_HASH(starts, u64, struct start, 16384);
 DOUBLE_HASH(io, struct io_key, struct io_value, 16384);
-DOUBLE_HASH(latency, struct latency_key, u64, 4096);
+DOUBLE_HASH(latency, struct latency_key, u64, 16384);
+MARKS_MAP;  // by request: how many of them are in `starts`
+SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
 
+static __always_inline bool in_scope(void) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && (wanted->kind == EVERYTHING || matches(wanted, CURRENT_TASK));
+}
+
+static __always_inline u32 *find_mark(u64 request) {
+  u32 zero = 0;
+  struct marks *all = marks.lookup(&zero);
+  return all ? &all->at[mark_of(request)] : NULL;
+}
+
 int on_start(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_scope()) return 0;
   u64 request = ARG(on_start, request);
   struct start start = {};
   start.start_ns = bpf_ktime_get_ns();
   start.pid = bpf_get_current_pid_tgid() >> 32;
   READ(start.op, request, RQ_FLAGS);
   start.op &= OP_MASK;
-  fill_who(&start.who, bpf_get_current_task());
-  if (starts.update(&request, &start)) lost.atomic_increment(LOST_STARTS);
+  fill_who(&start.who, CURRENT_TASK);
+  u32 *mark = find_mark(request);
+  if (starts.update(&request, &start))
+    lost.atomic_increment(LOST_STARTS);
+  else if (mark)
+    lock_xadd(mark, 1);
   return 0;
 }
 
 int on_issue(struct bpf_raw_tracepoint_args *ctx) {
   u64 request = ARG(on_issue, request);
+  u32 *mark = find_mark(request);
+  if (!mark || !*mark) return 0;
   struct start *start = starts.lookup(&request);
   // A requeued request is issued again: what it waited in between counts as queued.
   if (start) start->issue_ns = bpf_ktime_get_ns();
@@ -91,7 +112,8 @@ static __always_inline struct io_value *find_io(struct io_key *key, struct who *
 }
 
 static __always_inline void count_latency(struct io_key *key, u64 total_ns, u32 phase) {
-  struct latency_key slot = {.dev = key->dev, .op = key->op, .slot = log2_slot(total_ns)};
+  struct latency_key slot = {.pid = key->pid, .dev = key->dev, .op = key->op};
+  slot.slot = log2_slot(total_ns);
   u64 zero = 0, *number = phase ? latency_1.lookup_or_try_init(&slot, &zero)
                                 : latency_0.lookup_or_try_init(&slot, &zero);
   if (number)
@@ -102,7 +124,8 @@ static __always_inline void count_latency(struct io_key *key, u64 total_ns, u32 
 
 int on_complete(struct bpf_raw_tracepoint_args *ctx) {
   u64 request = ARG(on_complete, request);
-  u32 done = ARG(on_complete, bytes), left = 0;
+  u32 done = ARG(on_complete, bytes), left = 0, *mark = find_mark(request);
+  if (!mark || !*mark) return 0;
   struct start *start = starts.lookup(&request);
   // No start: begun before we were, or the flush that the block layer sends on its own account.
   if (!start) return 0;
@@ -127,6 +150,6 @@ int on_complete(struct bpf_raw_tracepoint_args *ctx) {
     lost.atomic_increment(LOST_IO);
   }
   count_latency(&key, total_ns, phase_now);
-  starts.delete(&request);
+  if (!starts.delete(&request)) lock_xadd(mark, -1);
   return 0;
 }

@@ -46,6 +46,7 @@ class Biotop(Probe):
         ),
         table(
             "latency",
+            pid(),
             key("disk", "DISK", role="disk"),
             key("op", "OP", role="op", closed=True),
             key("slot", "latency", "slot"),
@@ -64,7 +65,7 @@ class Biotop(Probe):
             ),
             sort="bytes",
         ),
-        View("histogram", "latency", "Latency", by="disk", follow=("disk", "op")),
+        View("histogram", "latency", "Latency", by="disk", follow=("pid", "disk", "op")),
         View("heat", "latency", "Latency over time"),
     )
     hooks = (
@@ -87,12 +88,13 @@ class Biotop(Probe):
     }
     maps = {
         "io": Layout("III4x", values=5, who=True, maxima=(4,), double=True),
-        "latency": Layout("III4x", values=1, double=True),
+        "latency": Layout("IIII", values=1, double=True),
     }
+    state = ("starts", "marks")
     lost = {
         "STARTS": "requests in flight beyond 16384",
         "IO": "rows beyond 16384",
-        "LATENCY": "histogram slots beyond 4096",
+        "LATENCY": "histogram slots beyond 16384",
     }
     help = (
         "A request is charged to the process that queued it. Buffered writes are written back by"
@@ -113,7 +115,7 @@ class Biotop(Probe):
             "latency": env.rows(
                 "latency",
                 maps["latency"].drain(),
-                lambda k, _: (env.disk(k[0]), operation(k[1]), k[2]),
+                lambda k, _: (k[0], env.disk(k[1]), operation(k[2]), k[3]),
                 weight=(0,),
             ),
         }

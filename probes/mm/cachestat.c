@@ -66,8 +66,15 @@ struct fault {
 DOUBLE_HASH(access, u32, struct row, 16384);
 BPF_TABLE("lru_hash", struct reader_key, struct reader, readers, 32768);
 BPF_TABLE("lru_hash", u32, struct fault, faulting, 16384);
+SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
+
+static __always_inline bool in_scope(void) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && (wanted->kind == EVERYTHING || matches(wanted, CURRENT_TASK));
+}
 
 static __always_inline struct row *row_of(u64 task_ids) {
   u32 zero = 0, pid = task_ids >> 32, *phase_at = phase.lookup(&zero);
@@ -75,7 +82,7 @@ static __always_inline struct row *row_of(u64 task_ids) {
   struct row *row = second ? access_1.lookup(&pid) : access_0.lookup(&pid);
   if (row) return row;
   struct row new = {};
-  fill_who(&new.who, bpf_get_current_task());
+  fill_who(&new.who, CURRENT_TASK);
   row = second ? access_1.lookup_or_try_init(&pid, &new) : access_0.lookup_or_try_init(&pid, &new);
   if (!row) lost.atomic_increment(LOST_ROWS);
   return row;
@@ -182,6 +189,7 @@ static __always_inline u64 judged(u64 mapping, u64 next, u64 end, bool is_cold) 
 }
 
 int on_read(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_scope()) return 0;
   u64 ids = bpf_get_current_pid_tgid();
   u64 index = ARG(on_read, index), from = index, end = ARG(on_read, last), misses = 0;
   struct reader_key key = {.mapping = ARG(on_read, mapping), .tid = ids};
@@ -234,6 +242,7 @@ static __always_inline u64 bring_in(struct reader *reader, u64 index, u64 pages)
 }
 
 int on_add(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_scope()) return 0;
   u64 folio = ARG(on_add, folio), ids = bpf_get_current_pid_tgid(), index = 0;
   struct reader_key key = {.tid = ids};
   READ(key.mapping, folio, FOLIO_MAPPING);
@@ -265,6 +274,7 @@ int on_add(struct bpf_raw_tracepoint_args *ctx) {
 }
 
 int on_dirty(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_scope()) return 0;
   u64 folio = ARG(on_dirty, folio), ids = bpf_get_current_pid_tgid();
   struct reader_key key = {.mapping = ARG(on_dirty, mapping), .tid = ids};
   u64 pages = pages_of(folio);
@@ -300,6 +310,7 @@ static __always_inline struct fault *count_fault(u64 ids) {
 }
 
 int on_fault(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_scope()) return 0;
   struct fault *fault = count_fault(bpf_get_current_pid_tgid());
   if (!fault) return 0;
   fault->mapping = ARG(on_fault, mapping);
@@ -310,6 +321,7 @@ int on_fault(struct bpf_raw_tracepoint_args *ctx) {
 // Most faults end here, with the page and its cached neighbours mapped in one go; the others go on
 // to on_fault, and may come by again when the page has been brought in.
 int on_map(struct bpf_raw_tracepoint_args *ctx) {
+  if (!in_scope()) return 0;
   count_fault(bpf_get_current_pid_tgid());
   return 0;
 }

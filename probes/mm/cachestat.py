@@ -108,6 +108,7 @@ class Cachestat(Probe):
     }
     enums = {"PG_HEAD": "pageflags.PG_head"}
     maps = {"access": Layout("I", values=8, who=True, double=True)}
+    state = ("readers", "faulting")
     lost = {
         "ROWS": "events of processes beyond 16384",
         "READERS": "reads that could not be told from the one before",

@@ -56,8 +56,39 @@ struct connection_value {
 
 BPF_TABLE("lru_hash", u64, struct tcp_socket, sockets, 32768);
 DOUBLE_HASH(connections, struct connection, struct connection_value, 16384);
+MARKS_MAP;  // by socket: how many of them are in `sockets`
+SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
+
+static __always_inline bool sees_everything(void) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && wanted->kind == EVERYTHING;
+}
+
+static __always_inline bool in_scope(void) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && (wanted->kind == EVERYTHING || matches(wanted, CURRENT_TASK));
+}
+
+static __always_inline u32 *find_mark(u64 sk) {
+  u32 zero = 0;
+  struct marks *all = marks.lookup(&zero);
+  return all ? &all->at[mark_of(sk)] : NULL;
+}
+
+// May it have an entry in `sockets`?
+static __always_inline bool is_known(u64 sk) {
+  u32 *mark = find_mark(sk);
+  return mark && *mark;
+}
+
+static __always_inline void forget(u64 sk) {
+  u32 *mark = find_mark(sk);
+  if (!sockets.delete(&sk) && mark) lock_xadd(mark, -1);
+}
 
 static __always_inline u16 host_order(u16 port) { return port << 8 | port >> 8; }
 
@@ -98,6 +129,8 @@ static __always_inline struct tcp_socket *remember(u64 sk) {
     READ(connection->remote, sk, SK_DADDR6);
   }
   new.read_seq = read_seq_of(sk);
+  u32 *mark = find_mark(sk);
+  if (mark && !sockets.lookup(&sk)) lock_xadd(mark, 1);
   sockets.update(&sk, &new);
   struct tcp_socket *socket = sockets.lookup(&sk);
   if (!socket) lost.atomic_increment(LOST_SOCKETS);
@@ -120,7 +153,7 @@ static __always_inline struct connection_value *value_of(struct tcp_socket *sock
   }
   if (value) return value;
   struct connection_value new = {};
-  fill_who(&new.who, bpf_get_current_task());
+  fill_who(&new.who, CURRENT_TASK);
   value = first ? connections_0.lookup_or_try_init(&key, &new)
                 : connections_1.lookup_or_try_init(&key, &new);
   if (!value) lost.atomic_increment(LOST_CONNECTIONS);
@@ -130,7 +163,7 @@ static __always_inline struct connection_value *value_of(struct tcp_socket *sock
 int on_send(struct bpf_raw_tracepoint_args *ctx) {
   u64 sk = ARG(on_send, sk);
   int sent = ctx->args[1];
-  if (sent <= 0) return 0;
+  if (sent <= 0 || !in_scope()) return 0;
   struct tcp_socket *socket = sockets.lookup(&sk);
   if (!socket) socket = remember(sk);
   if (!socket) return 0;
@@ -146,12 +179,15 @@ int on_receive(struct bpf_raw_tracepoint_args *ctx) {
   int received = ctx->args[1], flags = ctx->args[2];
   // What is peeked at is received later; the error queue gives back what was sent.
   if (received <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE)) return 0;
+  // A socket may be shared with a process outside of the scope: what that reads is noted, too.
+  bool counts = in_scope();
+  if (!counts && !is_known(sk)) return 0;
   struct tcp_socket *socket = sockets.lookup(&sk);
   if (socket)
     lock_xadd(&socket->read_seq, (u32)received);
-  else
+  else if (counts)
     socket = remember(sk);  // with read_seq after these bytes
-  if (!socket) return 0;
+  if (!socket || !counts) return 0;
   struct connection_value *value = value_of(socket);
   if (!value) return 0;
   lock_xadd(&value->rx_bytes, received);
@@ -174,16 +210,19 @@ static __always_inline bool in_splice() {
 }
 
 int on_adjust(struct bpf_raw_tracepoint_args *ctx) {
-  if (!in_splice()) return 0;
   u64 sk = ARG(on_adjust, sk);
+  if (!sees_everything() && !is_known(sk) && !in_scope()) return 0;
+  if (!in_splice()) return 0;
+  bool counts = in_scope();
   struct tcp_socket *socket = sockets.lookup(&sk);
   if (!socket) {
-    if (remember(sk)) lost.atomic_increment(LOST_SPLICES);
+    if (counts && remember(sk)) lost.atomic_increment(LOST_SPLICES);
     return 0;
   }
   s32 received = read_seq_of(sk) - socket->read_seq;
   if (received <= 0) return 0;
   lock_xadd(&socket->read_seq, (u32)received);
+  if (!counts) return 0;
   struct connection_value *value = value_of(socket);
   if (!value) return 0;
   lock_xadd(&value->rx_bytes, received);
@@ -201,14 +240,14 @@ int on_state(struct bpf_raw_tracepoint_args *ctx) {
   // An accepted MPTCP socket has no peer's address yet: its first event is soon enough to look.
   // And none is seen by tcp_destroy_sock.
   if (protocol == IPPROTO_MPTCP)
-    sockets.delete(&sk);
-  else if (state == TCP_ESTABLISHED)
+    forget(sk);
+  else if (state == TCP_ESTABLISHED && sees_everything())  // whose it is nobody knows here
     remember(sk);
   return 0;
 }
 
 int on_destroy(struct bpf_raw_tracepoint_args *ctx) {
   u64 sk = ARG(on_destroy, sk);
-  sockets.delete(&sk);
+  if (is_known(sk)) forget(sk);
   return 0;
 }

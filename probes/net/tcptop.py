@@ -100,10 +100,11 @@ class Tcptop(Probe):
     }
     enums = {"SOCK_DONE": "sock_flags.SOCK_DONE"}
     maps = {"connections": Layout("IHH16s16sH6x", values=4, who=True, double=True)}
+    state = ("sockets", "marks")
     lost = {
         "CONNECTIONS": "rows beyond 16384",
         "SOCKETS": "sends and receives that the kernel had no memory to note",
-        "SPLICES": "first splice() from a connection older than the probe",
+        "SPLICES": "first splice() from a connection that was not seen to begin",
     }
     help = (
         "Bytes are the application's, as its calls returned them: each byte once, without headers"

@@ -69,7 +69,14 @@ BPF_HASH(threads, u32, struct thread, 32768);
 BPF_HASH(rows, struct row_key, struct row, 16384);
 BPF_HASH(stacks, u64, struct stack, 16384);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
+SCOPE_MAP;
 LOST_MAP;
+
+static __always_inline bool in_scope(u64 task) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && (wanted->kind == EVERYTHING || matches(wanted, task));
+}
 
 static __always_inline u32 frames_in(long bytes, u32 most) {
   return bytes < 0 ? 0 : bytes / 8 < most ? bytes / 8 : most;
@@ -143,13 +150,15 @@ static inline void charge_unseen(struct thread *thread, u32 tid, u64 task, u64 n
     lost.atomic_increment(LOST_RETURNS);
 }
 
-static inline void leave(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 pid, u64 now) {
+static inline void leave(struct bpf_raw_tracepoint_args *ctx, u64 now) {
   u64 task = ARG(on_switch, prev);
-  u32 state = 0, flags = 0;
+  u32 tid = 0, pid = 0, state = 0, flags = 0;
+  READ_TASK(tid, task, TASK_PID);
+  if (!tid) return;  // the idle task
 #ifdef ARG_on_switch_prev_state
   state = ARG(on_switch, prev_state);
 #else
-  READ(state, task, TASK_STATE);
+  READ_TASK(state, task, TASK_STATE);
 #endif
   if (state & TASK_DEAD) {
     threads.delete(&tid);
@@ -167,17 +176,21 @@ static inline void leave(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 pid, 
   if (thread->start_ns) charge_unseen(thread, tid, task, now);
   if (now - thread->who_ns > WHO_VALID_NS) {  // it may have changed its name or its cgroup
     fill_who(&thread->who, task);
+    READ_TASK(pid, task, TASK_TGID);
     thread->who_ns = now;
     thread->pid = pid;
   }
-  READ_TASK(flags, CURRENT_TASK, TASK_FLAGS);
+  READ_TASK(flags, task, TASK_FLAGS);
   thread->stack = keep_stack(ctx, flags & PF_KTHREAD);
   // State 0 is running; bits beside the states proper mean nothing, or blocked (frozen, RT lock).
   thread->wake_ns = (ARG(on_switch, preempt) & 1) || !state ? now : 0;
   thread->start_ns = now;
 }
 
-static inline void come(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 now) {
+static inline void come(u64 task, u64 now) {
+  u32 tid = 0;
+  READ_TASK(tid, task, TASK_PID);
+  if (!tid) return;
   struct thread *thread = threads.lookup(&tid);
   if (thread && thread->start_ns) {
     charge(thread, tid, now);
@@ -189,27 +202,32 @@ static inline void come(struct bpf_raw_tracepoint_args *ctx, u32 tid, u64 now) {
 }
 
 int on_switch(struct bpf_raw_tracepoint_args *ctx) {
-  u64 now = bpf_ktime_get_ns(), ids = bpf_get_current_pid_tgid();
-  u32 next = 0;
-  READ(next, ARG(on_switch, next), TASK_PID);
-  if ((u32)ids) leave(ctx, ids, ids >> 32, now);
-  if (next) come(ctx, next, now);
+  u64 next = ARG(on_switch, next);
+  bool leaves = in_scope(ARG(on_switch, prev)), comes = in_scope(next);
+  if (!leaves && !comes) return 0;
+  u64 now = bpf_ktime_get_ns();
+  if (leaves) leave(ctx, now);
+  if (comes) come(next, now);
   return 0;
 }
 
 int on_wakeup(struct bpf_raw_tracepoint_args *ctx) {
+  u64 task = ARG(on_wakeup, task);
   u32 tid = 0;
-  READ(tid, ARG(on_wakeup, task), TASK_PID);
+  if (!in_scope(task)) return 0;
+  READ_TASK(tid, task, TASK_PID);
   struct thread *thread = threads.lookup(&tid);
   if (thread && thread->start_ns && !thread->wake_ns) thread->wake_ns = bpf_ktime_get_ns();
   return 0;
 }
 
 int on_new(struct bpf_raw_tracepoint_args *ctx) {
-  u64 task = ARG(on_new, task), now = bpf_ktime_get_ns();
+  u64 task = ARG(on_new, task);
   u32 tid = 0, pid = 0;
-  READ(tid, task, TASK_PID);
-  READ(pid, task, TASK_TGID);
+  if (!in_scope(task)) return 0;
+  u64 now = bpf_ktime_get_ns();
+  READ_TASK(tid, task, TASK_PID);
+  READ_TASK(pid, task, TASK_TGID);
   struct thread new = {.start_ns = now, .wake_ns = now, .stack = NEVER_RAN, .pid = pid};
   fill_who(&new.who, task);
   new.who_ns = now;

@@ -94,13 +94,13 @@ class Offcputime(Probe):
             "prev=struct task_struct *",
             "next=struct task_struct *",
             "prev_state=unsigned int?",
+            typed=True,
         ),
-        raw_tracepoint("sched_wakeup", "on_wakeup", "task=struct task_struct *"),
-        raw_tracepoint("sched_wakeup_new", "on_new", "task=struct task_struct *"),
+        raw_tracepoint("sched_wakeup", "on_wakeup", "task=struct task_struct *", typed=True),
+        raw_tracepoint("sched_wakeup_new", "on_new", "task=struct task_struct *", typed=True),
     )
     offsets = {
         "TASK_PID": "task_struct.pid",
-        "TASK_TGID": "task_struct.tgid",
         "TASK_FLAGS": "task_struct.flags",
         "TASK_STATE": ("task_struct.__state", "task_struct.state"),
         "RAN": "task_struct.se.sum_exec_runtime",
@@ -152,6 +152,10 @@ class Offcputime(Probe):
                 maps["threads"].delete(thread)  # an exec() gave it another id
             if who_ns >= fresh.get(process, 0):
                 owners[process], fresh[process] = threads.who(index), who_ns
+        strays = env.strays(process for process, _, _ in away)
+        for process, thread, stack in [each for each in away if each[0] in strays]:
+            maps["threads"].delete(thread)
+            del away[process, thread, stack]
         self._early.add(maps["threads"], threads, env, away, owners)
         times = self._times(ended, away, env.now_ns)
         self._forget_stacks(times, maps["stacks"])
@@ -276,7 +280,8 @@ class Early:
         if self._waiting is None:
             self._since_ns = env.now_ns - env.dt_ns
             known = {thread for (thread,), _ in seen}
-            self._waiting = [found for found in _threads() if found[1] not in known]
+            threads_now = _threads(env.processes())
+            self._waiting = [found for found in threads_now if found[1] not in known]
             beyond = max(0, len(self._waiting) - EARLY_LIMIT)
             env.lose("threads asleep since before the start, beyond 4096", beyond)
             del self._waiting[EARLY_LIMIT:]
@@ -299,15 +304,13 @@ class Early:
             away[process, thread, stack] = (self._since_ns, 0)
 
 
-def _threads() -> list[tuple[int, int]]:
-    """Process and thread ids of all threads."""
+def _threads(processes: set[int]) -> list[tuple[int, int]]:
+    """Process and thread ids of all threads of some processes."""
     found = []
-    for process in os.listdir(PROC):
-        if process.isdecimal():
-            with suppress(OSError):
-                found += [
-                    (int(process), int(thread)) for thread in os.listdir(PROC / process / "task")
-                ]
+    for process in sorted(processes):
+        with suppress(OSError):
+            threads = os.listdir(PROC / str(process) / "task")
+            found += [(process, int(thread)) for thread in threads]
     return found
 
 

@@ -3,6 +3,7 @@
 // Measures: 99 times a second on each CPU, how many threads run or wait there (0 is idle) and which
 //     process runs; for each process, how often its threads waited for a CPU, how long, the
 //     longest, and a log2 histogram.
+// Of a scope: all but the lengths, which are no process's.
 // Hooks: perf cpu-clock for the samples. For the waits sched_wakeup and sched_wakeup_new, where a
 //     wait begins, and sched_switch, where it ends, and begins for a thread that was preempted or
 //     yielded. sched_process_exec for the thread whose id changes inside execve.
@@ -57,12 +58,25 @@ DOUBLE_HASH(queues, struct queue_key, u64, 8192);
 DOUBLE_HASH(oncpu, struct oncpu_key, struct oncpu_value, 8192);
 DOUBLE_HASH(delays, u32, struct delay, 8192);
 BPF_PERCPU_ARRAY(blank, struct delay, 1);  // too large for the stack; its counters stay 0
+SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
+
+static __always_inline bool in_scope(u64 task) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && (wanted->kind == EVERYTHING || matches(wanted, task));
+}
 
 static __always_inline u32 phase_now(void) {
   u32 zero = 0, *at = phase.lookup(&zero);
   return at ? *at : 0;
+}
+
+static __always_inline bool is_open(void) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && wanted->kind != NOTHING;
 }
 
 // What the thread that has the CPU is from now on.
@@ -101,23 +115,25 @@ static __always_inline void charge(u32 pid, u64 task, u64 ns) {
 }
 
 static __always_inline void leave(struct bpf_raw_tracepoint_args *ctx, u64 now) {
-  u64 ids = bpf_get_current_pid_tgid();
-  u32 tid = ids, state = 0;
+  u64 task = ARG(on_switch, prev);
+  u32 tid = 0, pid = 0, state = 0;
+  READ_TASK(tid, task, TASK_PID);
+  READ_TASK(pid, task, TASK_TGID);
   if (!tid) return;  // the idle task
 #ifdef ARG_on_switch_prev_state
   state = ARG(on_switch, prev_state);
 #else
-  READ(state, ARG(on_switch, prev), TASK_STATE);
+  READ_TASK(state, task, TASK_STATE);
 #endif
   if (state & TASK_DEAD)
     threads.delete(&tid);
   else
-    set_thread(tid, (ARG(on_switch, preempt) & 1) || !state ? now : BLOCKED, ids >> 32);
+    set_thread(tid, (ARG(on_switch, preempt) & 1) || !state ? now : BLOCKED, pid);
 }
 
 static __always_inline void come(u64 task, u64 now) {
   u32 tid = 0, pid = 0;
-  READ(tid, task, TASK_PID);
+  READ_TASK(tid, task, TASK_PID);
   if (!tid) return;
   struct thread *thread = threads.lookup(&tid);
   if (thread) {
@@ -129,28 +145,32 @@ static __always_inline void come(u64 task, u64 now) {
       lost.atomic_increment(LOST_EDGES);
     return;
   }
-  READ(pid, task, TASK_TGID);
+  READ_TASK(pid, task, TASK_TGID);
   struct thread new = {.start_ns = RUNNING, .pid = pid};
   if (threads.update(&tid, &new)) lost.atomic_increment(LOST_THREADS);
 }
 
 int on_switch(struct bpf_raw_tracepoint_args *ctx) {
+  u64 next = ARG(on_switch, next);
+  bool leaves = in_scope(ARG(on_switch, prev)), comes = in_scope(next);
+  if (!leaves && !comes) return 0;
   u64 now = bpf_ktime_get_ns();
-  leave(ctx, now);
-  come(ARG(on_switch, next), now);
+  if (leaves) leave(ctx, now);
+  if (comes) come(next, now);
   return 0;
 }
 
 static __always_inline void begin_wait(u64 task, bool is_new) {
   u32 tid = 0, pid = 0;
-  READ(tid, task, TASK_PID);
+  if (!in_scope(task)) return;
+  READ_TASK(tid, task, TASK_PID);
   struct thread *thread = threads.lookup(&tid);
   // One that runs, or waits already, is woken where it was about to sleep: it stays as it is.
   if (thread && !is_new) {
     if (thread->start_ns == BLOCKED) thread->start_ns = bpf_ktime_get_ns();
     return;
   }
-  READ(pid, task, TASK_TGID);
+  READ_TASK(pid, task, TASK_TGID);
   struct thread new = {.start_ns = bpf_ktime_get_ns(), .pid = pid};
   if (threads.update(&tid, &new)) lost.atomic_increment(LOST_THREADS);
 }
@@ -169,7 +189,7 @@ int on_new(struct bpf_raw_tracepoint_args *ctx) {
 int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   u64 ids = bpf_get_current_pid_tgid();
   u32 tid = ids, old = ARG(on_exec, old_pid);
-  if (tid == old) return 0;
+  if (tid == old || !in_scope(CURRENT_TASK)) return 0;
   threads.delete(&old);
   set_thread(tid, RUNNING, ids >> 32);
   return 0;
@@ -211,7 +231,8 @@ static __always_inline void count_oncpu(u64 task, u32 pid, u32 cpu) {
 }
 
 int on_tick(struct bpf_perf_event_data *ctx) {
-  u64 task = bpf_get_current_task(), ids = bpf_get_current_pid_tgid(), zero = 0;
+  u64 task = CURRENT_TASK, ids = bpf_get_current_pid_tgid(), zero = 0;
+  if (!is_open()) return 0;
   u32 cpu = bpf_get_smp_processor_id();
   struct queue_key key = {.cpu = cpu, .length = queue_length(task)};
   u64 *hits = phase_now() ? queues_1.lookup_or_try_init(&key, &zero)
@@ -220,7 +241,7 @@ int on_tick(struct bpf_perf_event_data *ctx) {
     lock_xadd(hits, 1);
   else
     lost.atomic_increment(LOST_QUEUES);
-  if (!(u32)ids) return 0;
+  if (!(u32)ids || !in_scope(task)) return 0;
   count_oncpu(task, ids >> 32, cpu);
   set_thread(ids, RUNNING, ids >> 32);
   return 0;

@@ -107,15 +107,15 @@ class Runqlen(Probe):
             "prev=struct task_struct *",
             "next=struct task_struct *",
             "prev_state=unsigned int?",
+            typed=True,
         ),
-        raw_tracepoint("sched_wakeup", "on_wakeup", "task=struct task_struct *"),
-        raw_tracepoint("sched_wakeup_new", "on_new", "task=struct task_struct *"),
+        raw_tracepoint("sched_wakeup", "on_wakeup", "task=struct task_struct *", typed=True),
+        raw_tracepoint("sched_wakeup_new", "on_new", "task=struct task_struct *", typed=True),
         raw_tracepoint("sched_process_exec", "on_exec", "old_pid=pid_t"),
         perf_event("cpu-clock", "on_tick", FREQUENCY),
     )
     offsets = {
         "TASK_PID": "task_struct.pid",
-        "TASK_TGID": "task_struct.tgid",
         "TASK_STATE": ("task_struct.__state", "task_struct.state"),
         "TASK_CFS_RQ": "task_struct.se.cfs_rq",
         "CFS_RQ": "cfs_rq.rq",
@@ -167,7 +167,7 @@ class Runqlen(Probe):
             add_early(maps["threads"], env)
         # In this order: what ends between the two has its row in the next interval.
         delays = maps["delays"].drain()
-        ages = waiting(maps["threads"].peek(), env.now_ns)
+        ages = waiting(maps["threads"], env)
         oncpu = maps["oncpu"].drain()
         return {
             "delays": self._delays(delays, oncpu, ages, env),
@@ -236,12 +236,21 @@ def waits(delays: Entries, env: Env) -> Iterator[Row]:
             yield None, None, slot, number, wait_ns
 
 
-def waiting(threads: Entries, now_ns: int) -> dict[int, list[int]]:
+def waiting(threads: Map, env: Env) -> dict[int, list[int]]:
     """For each process, how long each of its threads that wait has waited by now."""
+    entries = threads.peek()
     ages: dict[int, list[int]] = {}
-    for start_ns, process in zip(threads.column(0), threads.column(1)):
-        if RUNNING < start_ns < now_ns:
-            ages.setdefault(process, []).append(now_ns - start_ns)
+    for start_ns, process in zip(entries.column(0), entries.column(1)):
+        if RUNNING < start_ns < env.now_ns:
+            ages.setdefault(process, []).append(env.now_ns - start_ns)
+    strays = env.strays(ages)
+    if strays:
+        for (thread,), (_, process) in entries:
+            if process in strays:
+                threads.delete(thread)
+        ages = {
+            process: of_threads for process, of_threads in ages.items() if process not in strays
+        }
     return ages
 
 
@@ -350,7 +359,7 @@ def add_early(threads: Map, env: Env) -> None:
     """
     since_ns = env.now_ns - env.dt_ns
     seen = {thread for (thread,), _ in threads.peek()}
-    for process, thread in _threads():
+    for process, thread in _threads(env.processes()):
         if thread in seen:
             continue
         with suppress(OSError):
@@ -359,10 +368,9 @@ def add_early(threads: Map, env: Env) -> None:
                 threads.add((thread,), b"", (since_ns, process))
 
 
-def _threads() -> Iterator[tuple[int, int]]:
-    """Process and thread ids of all threads."""
-    for process in os.listdir(PROC):
-        if process.isdecimal():
-            with suppress(OSError):
-                for thread in os.listdir(PROC / process / "task"):
-                    yield int(process), int(thread)
+def _threads(processes: set[int]) -> Iterator[tuple[int, int]]:
+    """Process and thread ids of all threads of some processes."""
+    for process in processes:
+        with suppress(OSError):
+            for thread in os.listdir(PROC / str(process) / "task"):
+                yield process, int(thread)

@@ -62,8 +62,22 @@ struct error_key {
 BPF_HASH(threads, u32, struct thread, 65536);
 DOUBLE_HASH(calls, struct call_key, struct call_value, 32768);
 DOUBLE_HASH(errors, struct error_key, u64, 16384);
+MARKS_MAP;  // by the address of a thread's registers: does it have an entry?
+SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
+
+static __always_inline bool in_scope(u64 task) {
+  u32 zero = 0;
+  struct scope *wanted = scope.lookup(&zero);
+  return wanted && (wanted->kind == EVERYTHING || matches(wanted, task));
+}
+
+static __always_inline u32 *find_mark(u64 regs) {
+  u32 zero = 0;
+  struct marks *all = marks.lookup(&zero);
+  return all ? &all->at[mark_of(regs)] : NULL;
+}
 
 static __always_inline u32 call_of(u32 nr, u32 flags) {
   u32 table = flags & FLAG_32 ? TABLE_32 : 0;
@@ -80,7 +94,7 @@ static __always_inline struct call_value *find_call(struct call_key *key, u32 ph
   struct call_value *value = phase ? calls_1.lookup(key) : calls_0.lookup(key);
   if (value) return value;
   struct call_value new = {};
-  fill_who(&new.who, bpf_get_current_task());
+  fill_who(&new.who, CURRENT_TASK);
   return phase ? calls_1.lookup_or_try_init(key, &new) : calls_0.lookup_or_try_init(key, &new);
 }
 
@@ -125,6 +139,8 @@ static __always_inline void end_call(struct thread *thread, u64 now, s64 result)
 }
 
 int on_exit(struct bpf_raw_tracepoint_args *ctx) {
+  u32 *mark = find_mark(ARG(on_exit, regs));
+  if (!mark || !*mark) return 0;
   u64 now = bpf_ktime_get_ns();
   u32 tid = bpf_get_current_pid_tgid();
   struct thread *thread = threads.lookup(&tid);
@@ -157,6 +173,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
 
 int on_enter(struct bpf_raw_tracepoint_args *ctx) {
   u64 task = CURRENT_TASK;
+  if (!in_scope(task)) return 0;
   u32 tid = 0, pid = 0, flags = 0;
   READ_TASK(tid, task, TASK_PID);
   READ_TASK(pid, task, TASK_TGID);
@@ -169,6 +186,8 @@ int on_enter(struct bpf_raw_tracepoint_args *ctx) {
     thread->start_ns = bpf_ktime_get_ns();
     return 0;
   }
+  u32 *mark = find_mark(ARG(on_enter, regs));
+  if (mark) *mark = 1;
   struct thread new = {.start_ns = bpf_ktime_get_ns(), .pid = pid, .call = call};
   if (threads.update(&tid, &new)) lost.atomic_increment(LOST_THREADS);
   return 0;

@@ -110,7 +110,6 @@ class Syscount(Probe):
     )
     offsets = {
         "TASK_PID": "task_struct.pid",
-        "TASK_TGID": "task_struct.tgid",
         "TASK_FLAGS": "task_struct.thread_info.flags",
     }
     optional_offsets = {"TASK_STATUS": "task_struct.thread_info.status"}
@@ -119,6 +118,7 @@ class Syscount(Probe):
         "errors": Layout("III", values=1, double=True),
         "threads": Layout("I", values=1, tail="II"),
     }
+    state = ("marks",)
     lost = {
         "THREADS": "calls of threads beyond 65536",
         "CALLS": "calls of rows beyond 32768",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -102,6 +103,20 @@ class Session:
 
     def processes(self, pid: int) -> list[Process]:
         return [r for r in self.records if isinstance(r, Process) and r.pid == pid]
+
+    def send(self, line: str) -> None:
+        """Write to the collector's command pipe."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def narrow(self, probe: str, **scope: int) -> int:
+        """Change the scope (`pid=`, `cgroup=` or neither); the number of samples before it."""
+        before = len(self.samples(probe))
+        self.send(json.dumps({"verb": "scope", **scope}))
+        self.wait_for(lambda: any(s.scope == scope for s in self.samples(probe)[before:]))
+        new = (s for s in self.samples(probe)[before:] if s.scope == scope)
+        return self.samples(probe).index(next(new))
 
     def close(self) -> None:
         assert self.process.stdin is not None

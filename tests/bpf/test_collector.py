@@ -15,7 +15,7 @@ import pytest
 
 from ebpftop.collector import bpf
 from ebpftop.model import Bye, Sample
-from tests.bpf.conftest import PATIENCE_S, PYTHON, ROOT, Session
+from tests.bpf.conftest import PATIENCE_S, PYTHON, ROOT
 
 pytestmark = pytest.mark.bpf
 
@@ -58,12 +58,6 @@ def statuses(output: str, probe: str) -> list[dict[str, str]]:
     return [r for r in records if r["t"] == "status" and r["probe"] == probe]
 
 
-def send(session: Session, line: str) -> None:
-    assert session.process.stdin is not None
-    session.process.stdin.write(line.encode() + b"\n")
-    session.process.stdin.flush()
-
-
 def test_input_closing_ends_it_in_good_order(collect):
     session = collect("biotop")
     session.close()
@@ -83,10 +77,10 @@ def test_nothing_stays_in_the_kernel_after_kill_9(collect):
 def test_a_stopped_probe_is_detached_and_can_be_started_again(collect):
     before = loaded_programs()
     session = collect("biotop")
-    send(session, '{"verb":"stop","probe":"biotop"}')
+    session.send('{"verb":"stop","probe":"biotop"}')
     session.wait_for(lambda: session.statuses("biotop")[-1].state == "idle")
     wait_until(lambda: not loaded_programs() - before)
-    send(session, '{"verb":"start","probe":"biotop"}')
+    session.send('{"verb":"start","probe":"biotop"}')
     session.wait_for(lambda: session.statuses("biotop")[-1].state == "running")
     session.settle("biotop")
 
@@ -105,7 +99,7 @@ def test_a_stopped_probe_is_detached_and_can_be_started_again(collect):
 )
 def test_garbage_on_the_command_pipe_is_refused_and_everything_goes_on(collect, line):
     session = collect("biotop")
-    send(session, line)
+    session.send(line)
     session.wait_for(lambda: session.statuses(""))
     assert session.statuses("")[-1].reason.startswith("command refused: ")
     session.settle("biotop")
@@ -113,7 +107,7 @@ def test_garbage_on_the_command_pipe_is_refused_and_everything_goes_on(collect, 
 
 def test_the_interval_can_be_changed(collect):
     session = collect("biotop")
-    send(session, '{"verb":"interval","seconds":0.5}')
+    session.send('{"verb":"interval","seconds":0.5}')
     session.settle("biotop", samples=3)
     assert session.samples("biotop")[-1].dt_ns > 400_000_000
 
@@ -183,9 +177,9 @@ def test_a_compiler_that_dies_takes_one_probe_with_it(collect, tmp_path):
 def test_a_probe_stopped_while_it_is_being_compiled_does_not_run(collect):
     before = loaded_programs()
     session = collect("biotop")
-    send(session, '{"verb":"stop","probe":"biotop"}')
-    send(session, '{"verb":"start","probe":"biotop"}')
-    send(session, '{"verb":"stop","probe":"biotop"}')
+    session.send('{"verb":"stop","probe":"biotop"}')
+    session.send('{"verb":"start","probe":"biotop"}')
+    session.send('{"verb":"stop","probe":"biotop"}')
     session.wait_for(
         lambda: [s.state for s in session.statuses("biotop")][-2:] == ["starting", "idle"]
     )

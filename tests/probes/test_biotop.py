@@ -28,8 +28,10 @@ def test_a_row_is_process_disk_and_operation(read):
     ("op", "name"), [(0, "read"), (1, "write"), (2, "flush"), (3, "discard"), (77, "op 77")]
 )
 def test_operations_are_named_and_unknown_ones_numbered(read, op, name):
-    rows = read("biotop", latency=[((1 << 20, op, 12), (5,))])["latency"]
-    assert [(row["op"], row["slot"], row["count"]) for row in rows] == [(name, 12, 5)]
+    rows = read("biotop", latency=[((7, 1 << 20, op, 12), (5,))])["latency"]
+    assert [(row["pid"], row["op"], row["slot"], row["count"]) for row in rows] == [
+        (7, name, 12, 5)
+    ]
 
 
 def test_nothing_happened_is_no_rows(read):

@@ -21,6 +21,7 @@ def proc(monkeypatch, tmp_path):
     """A probe that has just started, on a machine without threads."""
     probe = registry.probes()["offcputime"]
     monkeypatch.setitem(type(probe).read.__globals__, "PROC", tmp_path)
+    monkeypatch.setattr("ebpftop.collector.scope.PROC", tmp_path)
     probe.begin()
     return tmp_path
 

@@ -50,6 +50,7 @@ def machine(monkeypatch, tmp_path):
     made = MadeMachine(tmp_path)
     probe = registry.probes()["runqlen"]
     monkeypatch.setitem(type(probe).read.__globals__, "PROC", tmp_path)
+    monkeypatch.setattr("ebpftop.collector.scope.PROC", tmp_path)
     monkeypatch.setattr(Machine, "cpus", lambda self: made.cpus)
     probe.begin()
     return made

@@ -31,7 +31,10 @@ class Kernel:
         return False
 
 
-COMMON = [path if isinstance(path, str) else path[0] for path in hooks.COMMON_OFFSETS.values()]
+COMMON = [
+    path if isinstance(path, str) else path[0]
+    for path in {**hooks.COMMON_OFFSETS, **hooks.COMMON_OPTIONAL}.values()
+]
 
 
 def probe(*slots, **attributes):

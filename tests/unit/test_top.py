@@ -29,7 +29,11 @@ IO = [
     (5, 4, "vda", "read", 2, 8192, 600_000, 0, 400_000),
 ]
 OTHERS = (None, None, None, None, 7, 4096, 700_000, 0, 100_000)
-LATENCY = [("vda", "write", 16, 20), ("vda", "read", 18, 2), ("vdb", "read", 16, 10)]
+LATENCY = [
+    (812, "vda", "write", 16, 20),
+    (5, "vda", "read", 18, 2),
+    (1204, "vdb", "read", 16, 10),
+]
 PEOPLE = [
     Process(812, 1, "postgres", cmdline="postgres: writer", cgroup=3, unit="postgresql.service"),
     Process(1204, 2, "nginx", cmdline="nginx: worker", cgroup=4, unit="nginx.service"),
