@@ -247,27 +247,41 @@ def apportion(weights: Sequence[int], cells: int) -> list[int]:
     return shares
 
 
-def move(drawn: Layout, selected: Path, direction: Direction) -> Path:
-    """Where an arrow leads from a selected frame: to what is drawn there, or nowhere.
+def narrow(box: Box, row: Sequence[Box]) -> list[Node]:
+    """The frames in a filler, largest first; `row` is the one that it is in."""
+    wide = {id(other.node) for other in row if not other.merged}
+    children = [child for child in box.node.children.values() if id(child) not in wide]
+    children.sort(key=attrgetter("name"))
+    children.sort(key=attrgetter("total"), reverse=True)
+    return children
 
-    Up is the caller, down the largest callee, left and right the next frame of the same row.
+
+def move(drawn: Layout, selected: Path, direction: Direction) -> Path:
+    """Where an arrow leads from a selected frame: to the next one in that direction, or nowhere.
+
+    Up is the caller, down the largest callee, left and right the next frame of the same row; those
+    in a filler come one after the other.
     """
     depth = len(selected)
     if direction == "up":
         return selected[:-1]
     if depth >= len(drawn.rows):
         return drawn.zoom.path
-    row = [box for box in drawn.rows[depth] if not box.merged]
-    here = next((i for i, box in enumerate(row) if box.node.path == selected), None)
+    row = drawn.rows[depth]
+    nodes = [node for box in row for node in (narrow(box, row) if box.merged else (box.node,))]
+    here = next((i for i, node in enumerate(nodes) if node.path == selected), None)
     if here is None:
         return drawn.zoom.path
     if direction == "down":
         below = drawn.rows[depth + 1] if depth + 1 < len(drawn.rows) else ()
-        node = row[here].node
-        callees = (box.node for box in below if box.node.parent is node and not box.merged)
-        return next((callee.path for callee in callees), selected)
+        for box in below:
+            if box.merged and box.node is nodes[here]:
+                return narrow(box, below)[0].path
+            if not box.merged and box.node.parent is nodes[here]:
+                return box.node.path
+        return selected
     there = here + (1 if direction == "right" else -1)
-    return row[there].node.path if 0 <= there < len(row) else selected
+    return nodes[there].path if 0 <= there < len(nodes) else selected
 
 
 def figures(node: Node, whole: Node) -> str:

@@ -97,8 +97,8 @@ class Functions:
         """What is known of a function, in one line."""
         if not self.signed:
             return (
-                f"{fmt.ns(row.own)} own, {self.share(row.own)} of all"
-                f" · {fmt.ns(row.total)} total, {self.share(row.total)} of all"
+                f"{fmt.ns(row.own)} own ({self.share(row.own)})"
+                f" · {fmt.ns(row.total)} total ({self.share(row.total)})"
             )
         (own_a, total_a), (own_b, total_b) = row.a, row.b
         return (

@@ -201,6 +201,30 @@ class TestMove:
         assert move(drawn, ("p", "a", "x", "deep", "deeper"), "down") == ()
 
 
+class TestMoveAmongNarrowFrames:
+    @pytest.fixture
+    def drawn(self):
+        return layout(tree(("p;wide", 94), ("p;n1", 1), ("p;n2;x", 2), ("q;c", 3)).root, 40)
+
+    def test_they_come_one_after_the_other_largest_first(self, drawn):
+        path: flame.Path = ("p", "wide")
+        seen = []
+        for _ in range(3):
+            path = move(drawn, path, "right")
+            seen.append(path[-1])
+        assert seen == ["n2", "n1", "n1"]
+        assert move(drawn, ("p", "n2"), "left") == ("p", "wide")
+
+    def test_where_nothing_is_wide_enough_down_leads_to_the_largest(self):
+        drawn = layout(tree(*((f"p{n};a", 50 + n) for n in range(40))).root, 40)
+        assert move(drawn, (), "down") == ("p39",)
+
+    def test_below_them_is_nothing_until_they_are_zoomed_into(self, drawn):
+        assert move(drawn, ("p", "n2"), "down") == ("p", "n2")
+        zoomed = layout(drawn.zoom.children["p"].children["n2"], 40)
+        assert move(zoomed, ("p", "n2"), "down") == ("p", "n2", "x")
+
+
 class TestSearch:
     def test_counts_each_stack_once(self):
         found = search(tree(("p;read;vfs_read", 10), ("p;write", 30)), "read")

@@ -185,10 +185,10 @@ class Flame(FlameView, can_focus=True):
         if self.lists:
             self._click_table(*offset)
             return
-        box = self._boxes.at(*offset)
-        if box is None:
+        node = self._boxes.at(*offset, hidden=True)
+        if node is None:
             return
-        path = box.node.path
+        path = node.path
         again = path == self._node(self.selected).path
         self._select(path)
         if again:
@@ -207,8 +207,7 @@ class Flame(FlameView, can_focus=True):
     def on_mouse_move(self, event: MouseMove) -> None:
         """Tell about what is pointed at."""
         offset = event.get_content_offset(self)
-        box = self._boxes.at(*offset) if offset and not self.lists else None
-        pointed = box.node if box else None
+        pointed = self._boxes.at(*offset) if offset and not self.lists else None
         if pointed is not self._pointed:
             self._pointed = pointed
             self.redraw()

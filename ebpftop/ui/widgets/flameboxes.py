@@ -87,19 +87,28 @@ class Boxes:
             kind = "process" if depth == grouped and depth else kind_of(node.name)
             return self._boxed(kind, _shade(node.name), faded or depth < above)
 
-        strips = [self._row(row, self.top + y, style, width) for y, row in enumerate(rows)]
+        strips = [
+            self._row(row, self.top + y, style, selected, width) for y, row in enumerate(rows)
+        ]
         return [*strips, *([Strip([])] * (lines - len(strips)))]
 
     # Where things are
 
-    def at(self, x: int, y: int) -> Box | None:
-        """The frame at a place; None beside them, and for those too narrow to draw."""
+    def at(self, x: int, y: int, hidden: bool = False) -> Node | None:
+        """The frame at a place; None beside them.
+
+        Of those too narrow to draw it is the largest with `hidden`, else none.
+        """
         if not 0 <= y < self._lines:
             return None
         depth = self.top + y
         row = self._layout.rows[depth] if depth < len(self._layout.rows) else ()
-        under = (box for box in row if box.x <= x < box.x + box.width)
-        return next((box for box in under if not box.merged), None)
+        for box in row:
+            if box.x <= x < box.x + box.width:
+                if not box.merged:
+                    return box.node
+                return flame.narrow(box, row)[0] if hidden else None
+        return None
 
     def move(self, selected: Path, direction: Direction) -> Path:
         """The frame in a direction from the selected one."""
@@ -118,16 +127,25 @@ class Boxes:
     # Drawing
 
     def _row(
-        self, row: tuple[Box, ...], depth: int, style: Callable[[Node, int], Style], width: int
+        self,
+        row: tuple[Box, ...],
+        depth: int,
+        style: Callable[[Node, int], Style],
+        selected: Node,
+        width: int,
     ) -> Strip:
         widget = self._widget
         segments: list[Segment] = []
+        hidden = all(box.node is not selected for box in row if not box.merged)
         end = 0
         for box in row:
             if box.x > end:
                 segments.append(Segment(" " * (box.x - end), widget.style()))
             end = box.x + box.width
-            if box.merged:
+            if box.merged and hidden and selected.parent is box.node:
+                text = _labelled(title(selected), box.width)
+                segments.append(Segment(text, widget.style("flame--selected")))
+            elif box.merged:
                 text = _labelled(f"{fmt.count(box.merged)} narrow", box.width)
                 segments.append(Segment(text, widget.style("flame--narrow")))
             else:
