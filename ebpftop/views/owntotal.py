@@ -102,8 +102,8 @@ class Functions:
             )
         (own_a, total_a), (own_b, total_b) = row.a, row.b
         return (
-            f"own A {fmt.ns(own_a)}/s {ARROW} B {fmt.ns(own_b)}/s"
-            f" · total A {fmt.ns(total_a)}/s {ARROW} B {fmt.ns(total_b)}/s"
+            f"own {fmt.ns(own_a)}/s {ARROW} {fmt.ns(own_b)}/s"
+            f" · total {fmt.ns(total_a)}/s {ARROW} {fmt.ns(total_b)}/s"
         )
 
 

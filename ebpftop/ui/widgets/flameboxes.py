@@ -18,6 +18,8 @@ from ebpftop.views.folding import NO_FUNCTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textual.color import Color
+
     from ebpftop.ui.widgets.drawing import Drawing
     from ebpftop.views.flame import Box, Direction, Node, Path, Search
     from ebpftop.views.flamediff import Comparison
@@ -28,6 +30,7 @@ NAME_CELLS = 4
 # Neighbours of one kind differ in shade, by their names.
 SHADES, SHADE_STEP = 5, 0.08
 FADED = 0.62
+LEGIBLE = 0.35  # difference in brightness
 # What did not change stands out from the ground a little. Of a change: how much of its colour is
 # left out, by its step.
 UNCHANGED = 0.08
@@ -81,7 +84,7 @@ class Boxes:
             if node is selected and depth:
                 return self._widget.style("flame--selected")
             if depth and search.matches(node.name):
-                return self._widget.style("flame--match")
+                return self._boxed("match", 0, False)
             if comparison:
                 return self._changed(comparison.step(node))
             kind = "process" if depth == grouped and depth else kind_of(node.name)
@@ -161,7 +164,7 @@ class Boxes:
             widget = self._widget
             styles = widget.get_component_styles(f"flame--{kind}")
             ground = widget.background_colors[1]
-            text = styles.color
+            text = self._legible(styles.color, styles.background)
             # Away from the text, so that it stays legible on every shade.
             plain = widget.styles.color
             away = max(ground, plain, key=lambda c: abs(c.brightness - text.brightness))
@@ -169,9 +172,23 @@ class Boxes:
             if faded:
                 color = mixed(color, ground, FADED)
                 text = widget.get_component_styles("flame--faded").color
-            style = Style(color=text.rich_color, bgcolor=color.rich_color)
+            bold = styles.text_style.bold
+            style = Style(color=text.rich_color, bgcolor=color.rich_color, bold=bold)
             self._styles[kind, shade, faded] = style
         return style
+
+    def _legible(self, text: Color, ground: Color) -> Color:
+        """A colour for text, or a clearer one where it hardly stands out from its ground."""
+        clear = abs(text.brightness - ground.brightness) >= LEGIBLE
+        return text if clear else self._clearest(text, ground)
+
+    def _clearest(self, text: Color, ground: Color) -> Color:
+        """Of a colour for text and those of the screen, the one that stands out most."""
+        if ground.ansi is not None:
+            return text
+        widget = self._widget
+        texts = (text, widget.styles.color, widget.background_colors[1])
+        return max(texts, key=lambda t: abs(t.brightness - ground.brightness))
 
     def _changed(self, step: int) -> Style:
         """A box of a comparison: red or blue, the stronger the larger the change."""
@@ -182,10 +199,7 @@ class Boxes:
             plain, styles = (widget.get_component_styles(f"flame--{k}") for k in ("all", kind))
             same = mixed(plain.background, plain.color, UNCHANGED)
             color = mixed(styles.background, same, FAINT[abs(step)])
-            text = styles.color
-            if color.ansi is None:
-                texts = (text, plain.color, widget.background_colors[1])
-                text = max(texts, key=lambda t: abs(t.brightness - color.brightness))
+            text = self._clearest(styles.color, color)
             style = Style(color=text.rich_color, bgcolor=color.rich_color)
             self._styles[kind, abs(step), False] = style
         return style

@@ -204,12 +204,22 @@ class FlameView(Drawing):
         else:
             self.head()
             return
-        asleep = f"{fmt.count(sleepers)} thread{'s' * (sleepers != 1)} asleep throughout (i shows)"
-        said = [total, legend, asleep if sleepers else "", KEYS]
-        self.border_subtitle = Content(self._fitted(said, least=3, drop=-1))
+        self.border_subtitle = Content(self._subtitle(total, legend, sleepers))
         selection = described(self.info.table(self.view.table), self.match, self.names)
         parts = [self.view.title, selection, time, *self._told(), self.remark]
         self.border_title = Content(self._fitted(parts, least=len(parts) - 1, drop=0))
+
+    def _subtitle(self, total: str, legend: str, sleepers: int) -> str:
+        """How much there is, and what is left out."""
+        if not sleepers:
+            return self._fitted([total, legend, KEYS], least=2, drop=-1)
+        number = f"{fmt.count(sleepers)} thread{'s' * (sleepers != 1)}"
+        said = self._fitted(
+            [total, legend, f"{number} asleep throughout (i shows)", KEYS], least=3, drop=-1
+        )
+        if fmt.width(said) > self.size.width - BORDER_CELLS:
+            return _joined((total, legend, f"{number} asleep (i)"))
+        return said
 
     def _told(self) -> Iterator[str]:
         """How the tree is made, and what of it is listed."""
