@@ -26,7 +26,7 @@ MAP_LOOKUP_AND_DELETE_BATCH = 25
 ENABLE_STATS = 32
 ARRAY = 2  # BPF_MAP_TYPE_ARRAY
 NOEXIST = 1  # flag of MAP_UPDATE_ELEM
-TRACE_RAW_TP = 23  # BPF_TRACE_RAW_TP of enum bpf_attach_type
+TRACE_RAW_TP, TRACE_FENTRY = 23, 24  # BPF_TRACE_… of enum bpf_attach_type
 VERIFIER_LOG_BYTES = 1 << 20
 
 PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK = 1, 0
@@ -212,7 +212,7 @@ class _RawTracepointAttr(ctypes.Structure):
     _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("pad", ctypes.c_uint32))
 
 
-class _PerfEventAttr(ctypes.Structure):
+class PerfEventAttr(ctypes.Structure):
     """`struct perf_event_attr` of its first size (PERF_ATTR_SIZE_VER0)."""
 
     _fields_ = (
@@ -244,32 +244,41 @@ def create_map(spec: MapSpec) -> int:
 
 
 def load_program(
-    name: str, kind: int, code: bytes, licence: str, kernel_version: int, hook_type: int = 0
+    name: str,
+    kind: int,
+    code: bytes,
+    licence: str,
+    kernel_version: int,
+    hook_type: int = 0,
+    attach_type: int = TRACE_RAW_TP,
+    log: bool = True,
 ) -> int:
     """Descriptor of a program that the verifier has passed.
 
-    `hook_type` is the BTF id of a raw tracepoint's type, for a program of type TRACING. Raises
-    OSError; what the verifier says goes to descriptor 2.
+    `hook_type` is the BTF id of a raw tracepoint's type, or with the `attach_type` TRACE_FENTRY of
+    a function, for a program of type TRACING. Raises OSError; what the verifier says goes to
+    descriptor 2, unless `log` is false.
     """
     instructions = ctypes.create_string_buffer(code, len(code))
-    text = ctypes.create_string_buffer(licence.encode())
+    terms = ctypes.create_string_buffer(licence.encode())
     attr = _ProgramAttr(
         prog_type=kind,
         insn_cnt=len(code) // 8,
         insns=ctypes.addressof(instructions),
-        license=ctypes.addressof(text),
+        license=ctypes.addressof(terms),
         kern_version=kernel_version,
         prog_name=name.encode(),
-        expected_attach_type=TRACE_RAW_TP if hook_type else 0,
+        expected_attach_type=attach_type if hook_type else 0,
         attach_btf_id=hook_type,
     )
     fd, error = call(PROG_LOAD, attr)
     if fd >= 0:
         return fd
-    log = ctypes.create_string_buffer(VERIFIER_LOG_BYTES)
-    attr.log_level, attr.log_size, attr.log_buf = 1, len(log), ctypes.addressof(log)
-    call(PROG_LOAD, attr)
-    os.write(2, log.value)
+    if log:
+        text = ctypes.create_string_buffer(VERIFIER_LOG_BYTES)
+        attr.log_level, attr.log_size, attr.log_buf = 1, len(text), ctypes.addressof(text)
+        call(PROG_LOAD, attr)
+        os.write(2, text.value)
     raise OSError(error, os.strerror(error), name)
 
 
@@ -288,20 +297,29 @@ def open_cpu_clock(cpu: int, frequency: int, program_fd: int) -> int:
 
     Raises OSError.
     """
-    attr = _PerfEventAttr(
+    attr = PerfEventAttr(
         type=PERF_TYPE_SOFTWARE,
-        size=ctypes.sizeof(_PerfEventAttr),
         config=PERF_COUNT_SW_CPU_CLOCK,
         sample_freq=frequency,
         flags=PERF_ATTR_FREQ,
     )
+    return open_perf_event(attr, cpu, program_fd)
+
+
+def open_perf_event(attr: PerfEventAttr, cpu: int, program_fd: int) -> int:
+    """Run a program at a perf event on a CPU while the descriptor is open. Raises OSError."""
+    attr.size = ctypes.sizeof(attr)
     where = -1, cpu, -1, PERF_FLAG_FD_CLOEXEC  # any process, this CPU, no group
     fd = int(_perf_event_open(NR_PERF_EVENT_OPEN, ctypes.addressof(attr), *where))
     if fd < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), f"perf event on CPU {cpu}")
-    fcntl.ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd)
-    fcntl.ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
+    try:
+        fcntl.ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd)
+        fcntl.ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 

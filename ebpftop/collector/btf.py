@@ -85,9 +85,13 @@ class Btf:
         types = [type_id for _, type_id in self._entries(proto, "II")]
         return [self.spell(type_id) for type_id in types[1:]]
 
+    def function_id(self, name: str) -> int:
+        """Id of the type of a function; 0 where the kernel has none of that name."""
+        return self._find(name, FUNC)
+
     def has_function(self, name: str) -> bool:
         """Whether the kernel has a function of that name."""
-        return bool(self._find(name, FUNC))
+        return bool(self.function_id(name))
 
     def spell(self, type_id: int) -> str:
         """A type as C writes it, qualifiers left out."""

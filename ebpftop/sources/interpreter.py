@@ -37,7 +37,7 @@ def collector_python() -> str:
     for python, files in DISTRIBUTION.items():
         if all(path.exists() for path in files) and Path(python).exists():
             return python
-    for python in _candidates():
+    for python in candidates():
         if has_bcc(python):
             return python
     raise SourceError(
@@ -56,7 +56,8 @@ def has_bcc(python: str) -> bool:
     return result.returncode == 0
 
 
-def _candidates() -> list[str]:
+def candidates() -> list[str]:
+    """Paths of the interpreters that are asked, in order."""
     found = ["/usr/bin/python3", sys.executable]
     found += filter(None, (shutil.which(f"python3.{minor}") for minor in range(14, 9, -1)))
     return list(dict.fromkeys(found))
