@@ -144,7 +144,7 @@ def _of_process(pid: int, names: Names, seen: Seen, moment: Moment) -> Iterable[
     else:
         yield Fact("command", _command(known))
         yield Fact("user", _joined((_user(known), started(known, moment))))
-        yield Fact("cgroup", _joined((known.cgroup_path or fmt.UNKNOWN, *_container([known]))))
+        yield Fact("cgroup", _joined((*_container([known]), known.cgroup_path or fmt.UNKNOWN)))
         chain = [*parents(pid, names.processes), process(pid, {pid: known.comm})]
         yield Fact("parents", ARROW.join(chain))
     if seen.tids:
@@ -163,10 +163,10 @@ def _of_group(role: str, value: Any, names: Names, seen: Seen) -> Iterable[Fact]
         below = sum(path != value for path in paths)
         what = _count(below, "cgroup")
         own = f"{value} with {what} below it" if below else str(value)
-        yield Fact("cgroup", _joined((own, *_container(group))))
+        yield Fact("cgroup", _joined((*_container(group), own)))
     else:
         places = _listed([(path, 1) for path in paths], 3)
-        yield Fact("cgroup", _joined((places or fmt.UNKNOWN, *_container(group))))
+        yield Fact("cgroup", _joined((*_container(group), places or fmt.UNKNOWN)))
     now = [each for each in group if each.pid in seen.pids]
     figures = f"{len(now)} in the newest samples, {len(group)} known"
     users = Counter(each.user for each in now or group if each.user)

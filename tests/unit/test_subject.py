@@ -30,7 +30,7 @@ def test_a_process_is_told_by_its_command_user_start_cgroup_and_parents():
     found = of(812, known, process(80, "sshd"), process(1, "systemd", 0))
     assert found["command"] == "/usr/bin/worker -n 4"
     assert found["user"] == "web (1000) · started 12:26:52, 1h46m ago"
-    assert found["cgroup"] == "/machine/web-1 · container web-1 (docker) · pod shop/web"
+    assert found["cgroup"] == "container web-1 (docker) · pod shop/web · /machine/web-1"
     assert found["parents"] == "systemd[1] › sshd[80] › worker[812]"  # noqa: RUF001
 
 
@@ -97,7 +97,7 @@ def test_a_cgroup_is_told_by_its_processes_and_what_is_below():
     ]
     known = names(*inside)
     found = told(step("cgroup", "/web-1", known), known, Seen(pids={1, 2, 4}))
-    assert found["cgroup"] == "/web-1 with 1 cgroup below it · container web-1 (podman)"
+    assert found["cgroup"] == "container web-1 (podman) · /web-1 with 1 cgroup below it"
     assert found["processes"] == "2 in the newest samples, 3 known · of web"
     assert found["commands"] == "nginx ×2"  # noqa: RUF001
     assert found["below it"] == "b"
