@@ -6,8 +6,8 @@ module must stay free of bcc, of the screen, and of anything outside the standar
 
 What the C file is given, all as `-D` flags:
 
-    OFF_<NAME>              byte offset of a struct member (`Probe.offsets`), from the kernel's BTF
-    ENUM_<NAME>             value of an enumerator (`Probe.enums`)
+    OFF_<NAME>              byte offset of a struct member, from the kernel's BTF
+    ENUM_<NAME>             value of an enumerator
     HAVE_<program>          1 for each program whose hook was chosen
     HAVE_<ABILITY>          1 for what the kernel can do and common.h knows how to use
     ARG_<program>_<name>    position of a named argument of that program's hook
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 from ebpftop.columns import (
@@ -68,6 +68,7 @@ __all__ = [
     "table",
 ]
 
+Members = Mapping[str, str | tuple[str, ...]]
 HookKind = Literal["raw_tracepoint", "kprobe", "kretprobe", "perf_event"]
 
 
@@ -104,10 +105,17 @@ class Hook:
 
 @dataclass(frozen=True)
 class AllOf:
-    """Hooks that belong together; `missing` says what is not seen when this way is taken."""
+    """Hooks that belong together, and what their programs read that others do not.
+
+    Attributes:
+        missing: what is not seen when this way is taken.
+        offsets, enums: as those of `Probe`; where one is not there, the next way is taken.
+    """
 
     hooks: tuple[Hook, ...]
     missing: str = ""
+    offsets: Members = field(default_factory=dict)
+    enums: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,9 +148,14 @@ def perf_event(target: str, program: str, frequency: int) -> Hook:
     return Hook("perf_event", target, program, frequency=frequency)
 
 
-def all_of(*hooks: Hook, missing: str = "") -> AllOf:
-    """Hooks that only make sense together."""
-    return AllOf(hooks, missing)
+def all_of(
+    *hooks: Hook,
+    missing: str = "",
+    offsets: Members | None = None,
+    enums: Mapping[str, str] | None = None,
+) -> AllOf:
+    """Hooks that only make sense together; see `AllOf`."""
+    return AllOf(hooks, missing, offsets or {}, enums or {})
 
 
 def first_of(*ways: Hook | AllOf, without: str = "") -> FirstOf:
@@ -322,8 +335,8 @@ class Probe(ABC):
         purpose: what it answers, in one line.
         tables, views: what it emits and what the pane draws of it.
         hooks: where it hangs, each with its alternatives.
-        offsets: struct members that the C file reads, `NAME: "struct.member"` or a tuple of
-            alternatives, of which the first that exists is taken.
+        offsets: struct members that the C file reads whatever its hooks, `NAME: "struct.member"`
+            or a tuple of alternatives, of which the first that exists is taken.
         optional_offsets: the same, but `OFF_<NAME>` is not defined where none exists.
         enums: enumerators, `NAME: "enum.enumerator"`.
         maps: layout of each map that `read` uses.
@@ -338,8 +351,8 @@ class Probe(ABC):
     tables: ClassVar[tuple[Table, ...]]
     views: ClassVar[tuple[View, ...]]
     hooks: ClassVar[tuple[HookPlan, ...]]
-    offsets: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
-    optional_offsets: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
+    offsets: ClassVar[Members] = {}
+    optional_offsets: ClassVar[Members] = {}
     enums: ClassVar[Mapping[str, str]] = {}
     maps: ClassVar[Mapping[str, Layout]] = {}
     state: ClassVar[tuple[str, ...]] = ()

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ebpftop.probe import AllOf, FirstOf, Hook, Probe
+from ebpftop.probe import AllOf, FirstOf, Hook, HookPlan, Probe
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What the tests hide of the running kernel, separated by commas.
+WITHOUT = "EBPFTOP_WITHOUT"
 HAVE_CGROUPS = "-DHAVE_CGROUPS=1"
 WITHOUT_CGROUPS = "no process's cgroup is seen: the kernel's types do not tell"
 KPROBES = (Path("/sys/kernel/debug/kprobes"), Path("/sys/kernel/tracing/kprobe_events"))
@@ -28,6 +33,38 @@ class KernelTypes(Protocol):
 
     def has_function(self, name: str) -> bool:
         """Whether there is a function of that name."""
+
+
+class Without:
+    """A kernel of which some things are hidden, so that what is done without them can be tested.
+
+    They are named as `Hook` and `Probe` name them: `raw_tp:block_io_start`, `bio.bi_bdev`,
+    `bpf_func_id.BPF_FUNC_get_current_task_btf`.
+    """
+
+    def __init__(self, kernel: KernelTypes, hidden: frozenset[str]) -> None:
+        self._kernel = kernel
+        self._hidden = hidden
+
+    def hides(self, name: str) -> bool:
+        """Whether something is hidden."""
+        return name in self._hidden
+
+    def tracepoint(self, name: str) -> list[str] | None:
+        """As `KernelTypes`; hooks are hidden one by one."""
+        return self._kernel.tracepoint(name)
+
+    def offset(self, path: str) -> int | None:
+        """As `KernelTypes`."""
+        return None if path in self._hidden else self._kernel.offset(path)
+
+    def enumerator(self, path: str) -> int | None:
+        """As `KernelTypes`."""
+        return None if path in self._hidden else self._kernel.enumerator(path)
+
+    def has_function(self, name: str) -> bool:
+        """As `KernelTypes`."""
+        return self._kernel.has_function(name)
 
 
 class UnavailableError(Exception):
@@ -54,6 +91,7 @@ def plan(probe: Probe, kernel: KernelTypes) -> Plan:
     Raises:
         UnavailableError: a hook or a struct member that it cannot do without is not there.
     """
+    kernel = Without(kernel, frozenset(filter(None, os.environ.get(WITHOUT, "").split(","))))
     hooks: list[Hook] = []
     flags: list[str] = []
     missing: list[str] = []
@@ -65,6 +103,8 @@ def plan(probe: Probe, kernel: KernelTypes) -> Plan:
             missing.append(slot.without)
             continue
         hooks += (replace(hook, typed=hook.typed and has_types) for hook in way.hooks)
+        flags += [f"-DOFF_{name}={_offset(paths, kernel)}" for name, paths in way.offsets.items()]
+        flags += [f"-DENUM_{name}={kernel.enumerator(path)}" for name, path in way.enums.items()]
         if way.missing:
             missing.append(way.missing)
     for hook in hooks:
@@ -80,24 +120,41 @@ def plan(probe: Probe, kernel: KernelTypes) -> Plan:
     return Plan(tuple(hooks), tuple(flags), tuple(missing))
 
 
-def _choose(slot: Hook | AllOf | FirstOf, kernel: KernelTypes) -> AllOf | None:
+def _choose(slot: HookPlan, kernel: Without) -> AllOf | None:
     if isinstance(slot, Hook):
         slot = AllOf((slot,))
     ways = slot.ways if isinstance(slot, FirstOf) else (slot,)
+    absent = []
     for way in ways:
-        if all(available(hook, kernel) for hook in way.hooks):
+        lacking = next(_lacking(way, kernel), None)
+        if lacking is None:
             return way
+        absent.append(lacking)
     if isinstance(slot, FirstOf) and slot.without:
         return None
-    wanted = ", nor ".join(" with ".join(map(str, way.hooks)) for way in ways)
     raise UnavailableError(
-        f"this kernel has no {wanted}",
+        f"this kernel has no {', nor '.join(absent)}",
         "a newer kernel has it; `ebpftop probes` lists what each probe needs",
     )
 
 
-def available(hook: Hook, kernel: KernelTypes) -> bool:
+def _lacking(way: AllOf, kernel: Without) -> Iterator[str]:
+    """What a way needs and is not there, as the user is told."""
+    for hook in way.hooks:
+        if not available(hook, kernel):
+            yield str(hook)
+    for paths in way.offsets.values():
+        if _offset(paths, kernel) is None:
+            yield paths if isinstance(paths, str) else " or ".join(paths)
+    for path in way.enums.values():
+        if kernel.enumerator(path) is None:
+            yield f"enum {path}"
+
+
+def available(hook: Hook, kernel: Without) -> bool:
     """Whether the running kernel offers a hook, arguments included."""
+    if kernel.hides(str(hook)):
+        return False
     if hook.kind == "raw_tracepoint":
         return _arguments(hook, kernel) is not None
     if hook.kind in ("kprobe", "kretprobe"):
@@ -131,17 +188,23 @@ def _arguments(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
     return found
 
 
+def _offset(choices: str | tuple[str, ...], kernel: KernelTypes) -> int | None:
+    """Of the first of some members that the kernel has."""
+    paths = (choices,) if isinstance(choices, str) else choices
+    return next((offset for offset in map(kernel.offset, paths) if offset is not None), None)
+
+
 def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
     flags = []
     found = set[str]()
     members = {**COMMON_OFFSETS, **probe.offsets, **COMMON_OPTIONAL, **probe.optional_offsets}
     for name, choices in members.items():
-        paths = (choices,) if isinstance(choices, str) else choices
-        offset = next((o for o in map(kernel.offset, paths) if o is not None), None)
+        offset = _offset(choices, kernel)
         if offset is not None:
             flags.append(f"-DOFF_{name}={offset}")
             found.add(name)
         elif name in probe.offsets:
+            paths = (choices,) if isinstance(choices, str) else choices
             raise UnavailableError(
                 f"this kernel has no {' or '.join(paths)}",
                 "please report the kernel's version: its structures have changed",

@@ -114,3 +114,48 @@ def test_enumerators_and_reasons_for_loss_become_flags():
     assert {"-DENUM_HEAD=6", "-DLOST_A=0", "-DLOST_B=1"} <= set(flags)
     with pytest.raises(hooks.UnavailableError, match=r"no enum flags.PG_head"):
         hooks.plan(made, Kernel({}))
+
+
+def test_what_only_one_way_reads_is_asked_for_with_that_way():
+    ways = first_of(
+        all_of(raw_tracepoint("best", "on_best"), offsets={"NEW": "a.new"}, enums={"E": "e.new"}),
+        all_of(raw_tracepoint("old", "on_old"), offsets={"OLD": ("a.gone", "a.b")}),
+    )
+    tracepoints = {"best": [], "old": []}
+    new = Kernel(tracepoints, members=["a.new"], enumerators={"e.new": 4})
+    best = hooks.plan(probe(ways), new)
+    assert [str(hook) for hook in best.hooks] == ["raw_tp:best"]
+    assert {"-DOFF_NEW=5", "-DENUM_E=4"} <= set(best.flags)
+    assert not any(flag.startswith("-DOFF_OLD") for flag in best.flags)
+    old = hooks.plan(probe(ways), Kernel(tracepoints))
+    assert [str(hook) for hook in old.hooks] == ["raw_tp:old"]
+    assert "-DOFF_OLD=3" in old.flags
+    assert not any(flag.startswith(("-DOFF_NEW", "-DENUM_E")) for flag in old.flags)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "enums", "what"),
+    [
+        ({"X": ("a.gone", "a.lost")}, {}, r"a\.gone or a\.lost"),
+        ({}, {"X": "e.gone"}, r"enum e\.gone"),
+    ],
+)
+def test_the_last_way_says_what_each_way_lacks(offsets, enums, what):
+    ways = first_of(
+        raw_tracepoint("best", "on_best"),
+        all_of(raw_tracepoint("old", "on_old"), offsets=offsets, enums=enums),
+    )
+    with pytest.raises(hooks.UnavailableError, match=f"no raw_tp:best, nor {what}"):
+        hooks.plan(probe(ways), Kernel({"old": []}))
+
+
+@pytest.mark.parametrize("hidden", ["raw_tp:best", "a.b", "e.new"])
+def test_what_the_environment_hides_is_not_there(monkeypatch, hidden):
+    ways = first_of(
+        all_of(raw_tracepoint("best", "on_best"), offsets={"B": "a.b"}, enums={"E": "e.new"}),
+        raw_tracepoint("old", "on_old"),
+    )
+    kernel = Kernel({"best": [], "old": []}, enumerators={"e.new": 4})
+    assert [str(hook) for hook in hooks.plan(probe(ways), kernel).hooks] == ["raw_tp:best"]
+    monkeypatch.setenv("EBPFTOP_WITHOUT", f"raw_tp:other,{hidden}")
+    assert [str(hook) for hook in hooks.plan(probe(ways), kernel).hooks] == ["raw_tp:old"]
