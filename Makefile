@@ -12,7 +12,7 @@ SOURCES := ebpftop probes tests benchmarks screenshots
 C_FILES := $(wildcard probes/*.h probes/*/*.c ebpftop/collector/include/include/linux/*.h \
   benchmarks/*.c screenshots/*.[ch])
 
-.PHONY: run setup setup-dev test check format bpf snapshots screenshots clean
+.PHONY: run setup setup-dev test test-kernels check format bpf snapshots screenshots clean
 
 run: setup
 	$(BIN)/ebpftop
@@ -40,6 +40,10 @@ format: setup-dev
 
 bpf: setup-dev
 	$(BIN)/pytest tests/bpf
+
+# make test-kernels KERNELS="6.1 5.10:v1": on other kernels, in QEMU (see tests/kernels/matrix.py).
+test-kernels: setup-dev
+	$(BIN)/python -m tests.kernels.matrix $(KERNELS)
 
 snapshots: setup-dev
 	$(BIN)/pytest tests/ui --snapshot-update

@@ -18,7 +18,7 @@ from ebpftop.model import Hello, Process, Record, Sample, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "/usr/bin/python3"
-PATIENCE_S = 60
+PATIENCE_S = int(os.environ.get("EBPFTOP_TEST_PATIENCE_S", "60"))  # more where all is emulated
 
 
 class Session:

@@ -1,0 +1,64 @@
+"""Which tests run in guests, and what is known to fail there: the only place where either is said.
+
+A test is left out, or allowed to fail, by its name and with a reason. An expected failure that
+passes is an error, too: the list may not outlive its reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+# What differs from kernel to kernel: hooks, structures, counts. Left out is what does not (the
+# cache of compiled programs, `record`, `top`, symbols of user programs), and costs minutes there.
+TESTS = (
+    "tests/bpf/test_biotop.py",
+    "tests/bpf/test_tcptop.py",
+    "tests/bpf/test_cachestat.py",
+    "tests/bpf/test_syscount.py",
+    "tests/bpf/test_offcputime.py",
+    "tests/bpf/test_runqlen.py",
+    "tests/bpf/test_scope.py",
+)
+# Where the layout of cgroups is not the usual one, only what looks at cgroups.
+CGROUP_TESTS = ("tests/bpf/test_scope.py", "tests/bpf/test_containers.py")
+
+
+@dataclass(frozen=True)
+class Left:
+    """Tests that mean nothing in a guest. `tests` is a pattern of node ids, as in a shell."""
+
+    tests: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Tests that fail on some kernels (beginnings of versions)."""
+
+    tests: str
+    kernels: tuple[str, ...]
+    reason: str
+
+    def covers(self, test: str, kernel: str) -> bool:
+        """Whether it speaks of this test on this kernel (its release)."""
+        return fnmatchcase(test, self.tests) and any(
+            kernel == beginning or kernel.startswith((f"{beginning}.", f"{beginning}-"))
+            for beginning in self.kernels
+        )
+
+
+LEFT_OUT: tuple[Left, ...] = ()
+FAILURES: tuple[Failure, ...] = ()
+
+
+def left_out(test: str, tests: tuple[Left, ...] | None = None) -> str:
+    """Why a test is not run in guests; empty if it is."""
+    known = LEFT_OUT if tests is None else tests
+    return next((left.reason for left in known if fnmatchcase(test, left.tests)), "")
+
+
+def expected(test: str, kernel: str, failures: tuple[Failure, ...] | None = None) -> str:
+    """Why a test may fail on a kernel; empty if it may not."""
+    known = FAILURES if failures is None else failures
+    return next((failure.reason for failure in known if failure.covers(test, kernel)), "")

@@ -1,0 +1,170 @@
+"""`make test-kernels`: the tests of BPF programs, on kernels of every generation.
+
+    python -m tests.kernels.matrix                        the default kernels
+    python -m tests.kernels.matrix 6.1 5.10:v1 newest     these; `:v1` and `:hybrid` are layouts
+    python -m tests.kernels.matrix 6.1 --tests tests/bpf/test_biotop.py
+
+A guest runs the tests of this very folder, with its .venv and the machine's bcc, on a disk of its
+own as /tmp (/dev/vda, ext4) and a second one as /mnt/second (/dev/vdb). Under emulation everything
+takes ten to thirty times as long: which tests run is said in `expected.py`.
+
+Exit status 0 if nothing failed but what is expected to; also where kernels or QEMU cannot be had,
+after a line that says so. 1 if anything else failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kernels import packages, run_in_kernel
+from tests.kernels.emulator import emulator
+from tests.kernels.expected import CGROUP_TESTS, TESTS
+from tests.kernels.guest import MOUNTS, SHARED
+from tests.kernels.in_guest import PATH, read
+from tests.kernels.report import Boot, as_json, text
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "kernels"
+KERNELS = ("5.10", "6.1", "6.12", "newest", "5.10:v1", "6.1:hybrid")
+RESULTS = "results.jsonl"
+PATIENCE_S = 240  # of tests that wait for something to be said; 60 outside
+
+PREPARE = f"""set -e
+mke2fs -q -F -t ext4 /dev/vda
+mke2fs -q -F -t ext4 /dev/vdb
+mkdir -p /mnt/second
+mount /dev/vda /tmp
+mount /dev/vdb /mnt/second
+chmod 1777 /tmp
+export PYTHONDONTWRITEBYTECODE=1 EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
+export EBPFTOP_TEST_SECOND_DISK=/mnt/second {PATH}={SHARED}/{RESULTS}
+exec .venv/bin/python -m pytest -p tests.kernels.in_guest -p no:cacheprovider -rA --tb=short """
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A guest to boot: a kernel that was fetched, a layout of cgroups, the tests to run."""
+
+    kernel: packages.Kernel
+    cgroups: str
+    tests: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where its results and its log go."""
+        return BUILD / f"{self.kernel.release}-{self.cgroups}"
+
+    def command(self, timeout_s: float) -> list[str]:
+        """What boots it, to be run in the repository's folder."""
+        options = ("--cgroups", self.cgroups, "--disks", "2", "--timeout", f"{timeout_s:.0f}")
+        runner = (sys.executable, "-m", run_in_kernel.__name__, *options, "--shared", self.folder)
+        version = self.kernel.release.removesuffix(f"-{packages.FLAVOUR}")
+        return [*map(str, runner), version, "--", PREPARE + shlex.join(self.tests)]
+
+
+def plan(asked: str, tests: tuple[str, ...], folder: Path) -> Plan | None:
+    """What `6.1:hybrid` means, with the kernel fetched; says so if it cannot be had."""
+    version, _, layout = asked.partition(":")
+    chosen = tests or (CGROUP_TESTS if layout else TESTS)
+    try:
+        return Plan(packages.kernel(folder, version), layout or "v2", chosen)
+    except packages.UnavailableError as error:
+        print(f"SKIPPED kernel {asked}: {error}")
+        return None
+
+
+def plans_of(kernels: list[str], tests: tuple[str, ...]) -> list[Plan]:
+    """What can be booted; of the rest, says why not."""
+    try:
+        if os.geteuid() != 0:
+            raise packages.UnavailableError("root is needed to share this machine's files")
+        folder = packages.cache()
+        emulator(folder)
+    except packages.UnavailableError as error:
+        print(f"SKIPPED tests on other kernels: {error}")
+        return []
+    return [found for kernel in kernels if (found := plan(kernel, tests, folder))]
+
+
+class Guests:
+    """Boots guests, some at a time; none outlives it."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def boot(self, wanted: Plan) -> Boot:
+        """Run the tests of one guest; its output goes to `log` in its folder."""
+        wanted.folder.mkdir(parents=True, exist_ok=True)
+        (wanted.folder / RESULTS).unlink(missing_ok=True)
+        began = time.monotonic()
+        with (wanted.folder / "log").open("wb") as log:
+            command = wanted.command(self._timeout_s)
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+            self._processes.append(process)
+            status = process.wait()
+        boot = Boot(
+            wanted.kernel.release,
+            wanted.cgroups,
+            round(time.monotonic() - began, 1),
+            read(wanted.folder / RESULTS),
+            trouble(status, wanted.folder / "log"),
+        )
+        print(f"{boot.name}: {len(boot.results)} tests in {boot.seconds:.0f} s", flush=True)
+        return boot
+
+    def boot_all(self, plans: list[Plan], together: int) -> list[Boot]:
+        """The same for several, `together` of them at a time."""
+        try:
+            with ThreadPoolExecutor(together) as pool:
+                return list(pool.map(self.boot, plans))
+        finally:
+            for process in self._processes:
+                process.terminate()
+
+
+def trouble(status: int, log: Path) -> str:
+    """What a status says that is not in the results: pytest has 0 and 1 for tests that ran."""
+    if status in (0, 1):
+        return ""
+    known = {
+        run_in_kernel.TIMED_OUT: "the tests were not done in time",
+        run_in_kernel.FROZE: "the guest did not come up, or froze",
+        run_in_kernel.UNAVAILABLE: "the kernel or QEMU cannot be had",
+    }
+    return f"{known.get(status, f'ended with status {status}')}; see {log}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as a command; returns the exit status."""
+    parse = argparse.ArgumentParser(prog="matrix", description=(__doc__ or "").split("\n")[0])
+    parse.add_argument("kernels", nargs="*", metavar="KERNEL[:LAYOUT]", help=" ".join(KERNELS))
+    parse.add_argument("--tests", action="append", help="instead of those in expected.py")
+    parse.add_argument("--together", type=int, default=os.cpu_count() or 1, help="guests at a time")
+    parse.add_argument("--timeout", type=float, default=900, metavar="S", help="of a guest (900)")
+    asked = parse.parse_args(arguments)
+    for kernel in asked.kernels:
+        if kernel.partition(":")[2] not in ("", *MOUNTS):
+            parse.error(f"{kernel}: the layouts are {', '.join(MOUNTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    plans = plans_of(asked.kernels or list(KERNELS), tuple(asked.tests or ()))
+    if not plans:
+        return 0
+    boots = Guests(asked.timeout).boot_all(plans, asked.together)
+    (BUILD / "results.json").write_text(json.dumps(as_json(boots), indent=1) + "\n")
+    print(text(boots))
+    return 0 if all(boot.good for boot in boots) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

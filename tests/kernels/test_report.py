@@ -1,0 +1,148 @@
+"""What a result means on a kernel, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.kernels import expected, matrix
+from tests.kernels.expected import Failure
+from tests.kernels.in_guest import PATH, Result, read
+from tests.kernels.report import Boot, as_json, table, text
+
+KERNEL = "6.1.0-56-cloud-amd64"
+TEST = "tests/bpf/test_biotop.py::test_it[a]"
+
+
+def boot(*results, trouble=""):
+    return Boot(KERNEL, "v2", 12.3, list(results), trouble)
+
+
+@pytest.fixture
+def known(monkeypatch):
+    failure = Failure("tests/bpf/test_biotop.py::*", ("5.10", "6.1"), "no such tracepoint")
+    monkeypatch.setattr(expected, "FAILURES", (failure,))
+
+
+def test_a_failure_that_nobody_expects_is_bad():
+    assert not boot(Result(TEST, "failed", 1, "assert 1 == 2")).good
+
+
+def test_an_expected_failure_is_good(known):
+    found = boot(Result(TEST, "failed", 1))
+    assert found.good
+    assert dict(found.counts()) == {"expected": 1}
+
+
+def test_an_expected_failure_that_passes_is_bad(known):
+    found = boot(Result(TEST, "passed", 1))
+    assert not found.good
+    assert dict(found.counts()) == {"no longer fails": 1}
+
+
+def test_an_expected_failure_may_be_skipped(known):
+    assert boot(Result(TEST, "skipped", 1)).good
+
+
+@pytest.mark.parametrize(
+    ("kernel", "covered"), [("6.1.0-56-cloud-amd64", True), ("6.12.117+deb13-amd64", False)]
+)
+def test_an_expected_failure_is_of_some_kernels_only(known, kernel, covered):
+    assert bool(expected.expected(TEST, kernel)) == covered
+
+
+def test_nothing_tested_is_not_good():
+    assert not boot().good
+
+
+def test_a_guest_that_froze_is_not_good_whatever_passed_before():
+    assert not boot(Result(TEST, "passed", 1), trouble="froze").good
+
+
+def test_the_report_has_a_row_for_each_kernel_and_a_line_for_each_failure_and_reason():
+    lines = text(
+        [
+            boot(
+                Result(TEST, "passed", 1),
+                Result("tests/bpf/test_biotop.py::test_that", "failed", 1, "assert 3 == 4"),
+                Result("tests/bpf/test_tcptop.py::a", "skipped", 0, "tcptop: no such function"),
+                Result("tests/bpf/test_tcptop.py::b", "skipped", 0, "tcptop: no such function"),
+            )
+        ]
+    ).splitlines()
+    assert lines[0].split() == ["passed/failed/skipped", "biotop", "tcptop", "all", "seconds"]
+    assert lines[1].split() == ["6.1.0-56", "v2", "1/1/0", "0/0/2", "1/1/2", "12"]
+    assert lines[2:] == [
+        "6.1.0-56 v2: failed: tests/bpf/test_biotop.py::test_that: assert 3 == 4",
+        "6.1.0-56 v2: 2 skipped in tcptop: tcptop: no such function",
+    ]
+
+
+def test_columns_are_as_wide_as_they_must_be():
+    assert table([["a", "long one"], ["much longer", "1"]]) == (
+        "a            long one\nmuch longer         1"
+    )
+
+
+def test_programs_are_told_the_verdict_of_each_test(known):
+    (said,) = as_json([boot(Result(TEST, "failed", 1.5, "x"))])
+    assert said["results"] == [
+        {"test": TEST, "outcome": "failed", "seconds": 1.5, "why": "x", "verdict": "expected"}
+    ]
+
+
+SUITE = """
+import pytest
+def test_good(): pass
+def test_bad(): assert [1] == [2], "first\\nsecond"
+def test_skipped(): pytest.skip("no such hook\\nmore")
+@pytest.fixture
+def broken(): raise RuntimeError("broken")
+def test_setup(broken): pass
+@pytest.fixture
+def torn():
+    yield
+    assert 0, "left over"
+def test_teardown(torn): pass
+def test_meaningless(): assert 0
+"""
+
+
+LEFT_OUT = """
+from tests.kernels import expected
+expected.LEFT_OUT = (expected.Left("*::test_meaningless", "has no meaning here"),)
+"""
+
+
+def test_every_test_leaves_a_line_with_its_outcome_and_the_reason(tmp_path):
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    (tmp_path / "conftest.py").write_text(LEFT_OUT)
+    path = tmp_path / "results"
+    plugins = ("-p", "tests.kernels.in_guest", "-p", "no:textual-snapshot")
+    environment = {**os.environ, "PYTHONPATH": str(matrix.ROOT), PATH: str(path)}
+    command = [sys.executable, "-m", "pytest", *plugins]
+    subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    said = [(r.test, r.outcome, r.why) for r in read(path)]
+    assert said == [
+        ("test_suite.py::test_good", "passed", ""),
+        ("test_suite.py::test_bad", "failed", "AssertionError: first"),
+        ("test_suite.py::test_skipped", "skipped", "no such hook"),
+        ("test_suite.py::test_setup", "failed", "setup: RuntimeError: broken"),
+        ("test_suite.py::test_teardown", "failed", "teardown: AssertionError: left over"),
+        ("test_suite.py::test_meaningless", "skipped", "has no meaning here"),
+    ]
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path):
+    path = tmp_path / "results"
+    path.write_text('{"test": "a", "outcome": "passed", "seconds": 1, "why": ""}\n{"test": "b"')
+    assert [result.test for result in read(path)] == ["a"]
+
+
+@pytest.mark.parametrize(("status", "said"), [(0, ""), (1, ""), (124, "in time"), (2, "status 2")])
+def test_a_status_that_is_not_of_tests_is_trouble(tmp_path, status, said):
+    assert said in matrix.trouble(status, tmp_path / "log")
+    assert bool(matrix.trouble(status, tmp_path / "log")) == bool(said)
