@@ -19,6 +19,7 @@ COMMANDS = {
     "cut": "an excerpt of a recording",
     "repair": "what is lost of a damaged recording, and a clean copy of the rest",
     "probes": "what each probe can hang on here, and why",
+    "doctor": "what this machine offers, what is wrong, and the command that mends it",
 }
 EPILOG = (
     "commands (each has its own --help):\n"

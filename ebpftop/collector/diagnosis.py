@@ -1,0 +1,334 @@
+"""From what was found on a machine to what is wrong with it, and the command that mends it.
+
+Pure: `ebpftop.collector.doctor` finds the facts.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpftop.collector.kernel_facts import Cgroups, Kernel, Rights, Seen
+    from ebpftop.collector.survey import Finding
+    from ebpftop.collector.toolchain import Tools
+    from ebpftop.collector.trials import Trial
+
+MACHINES = ("x86_64", "aarch64")  # of which the numbers of the system calls are known
+PACKAGES = {
+    "debian": "apt install python3-bpfcc python3-psutil",
+    "ubuntu": "apt install python3-bpfcc python3-psutil",
+    "fedora": "dnf install python3-bcc python3-psutil",
+    "rhel": "dnf install python3-bcc python3-psutil",
+    "suse": "zypper install python3-bcc python3-psutil",
+    "arch": "pacman -S python-bcc python-psutil",
+    "alpine": "apk add py3-bcc py3-psutil",
+}
+# Which trial stands for the hooks that begin with that, as in `Hook.__str__`.
+NEEDS = {
+    "raw_tp": "raw tracepoint",
+    "perf": "perf event",
+    "kprobe": "kprobe",
+    "kretprobe": "kprobe",
+    "tp": "tracepoint",
+    "tracepoint": "tracepoint",
+    "fentry": "fentry",
+    "fexit": "fentry",
+}
+TYPED = "typed raw tracepoint"
+EVERYTHING = ("hash map", "array map", "LRU hash map", "batch reads")  # what each probe needs
+ENOTSUPP = 524  # include/linux/errno.h; not for programs to see, yet fentry gives it
+FREQUENCY = 99
+MEMLOCK_BYTES = 64 << 20  # what the maps of all probes take
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        level: `error` where no probe can run for it.
+        why: why it matters.
+        fix: what to do, where no command does it.
+        command: the command that does it.
+    """
+
+    level: Level
+    what: str
+    why: str
+    fix: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found.
+
+    Attributes:
+        root: whether this process is the superuser.
+        has_sudo: whether there is a way to become it.
+        btf_error: why the kernel's types cannot be read; empty where they can.
+        symbols_hidden: whether the kernel hides the addresses of its functions from us.
+        memlock_counts: whether maps count as locked memory (before 5.11); None: unknown.
+        trials: what the kernel did; empty without root.
+        typed: names of the probes that have raw tracepoints with types here.
+        plans: what each probe would hang on.
+    """
+
+    root: bool
+    has_sudo: bool
+    kernel: Kernel
+    btf_error: str
+    rights: Rights
+    settings: dict[str, int | None]
+    symbols_hidden: bool | None
+    memlock_counts: bool | None
+    tools: Tools
+    trials: tuple[Trial, ...]
+    cgroups: Cgroups
+    containers: Seen
+    typed: tuple[str, ...]
+    plans: tuple[Finding, ...]
+
+    def failed(self, *names: str) -> Trial | None:
+        """The first of some trials that did not succeed."""
+        return next((t for t in self.trials if t.name in names and not t.ok), None)
+
+
+def diagnose(facts: Facts) -> tuple[list[Problem], list[Finding]]:
+    """What is wrong, worst first, and what becomes of each probe for it."""
+    found = [*_of_tools(facts), *_of_kernel(facts), *_of_sight(facts)]
+    if facts.root:
+        found[:0] = _of_rights(facts)
+    elif not facts.has_sudo:
+        why = "loading BPF programs needs root"
+        found.append(Problem("warning", "not root, and there is no sudo", why, "", "su"))
+    fatal = next((problem.what for problem in found if problem.level == "error"), "")
+    probes = [_verdict(facts, plan, fatal) for plan in facts.plans]
+    if not fatal:
+        found += _of_probes(facts, probes)
+    return sorted(found, key=lambda problem: problem.level != "error"), probes
+
+
+def explained(facts: Facts) -> tuple[Trial, ...]:
+    """The trials, each that failed with its reason."""
+    return tuple(
+        trial if trial.ok or trial.reason else replace(trial, reason=_reason(facts, trial))
+        for trial in facts.trials
+    )
+
+
+def _verdict(facts: Facts, plan: Finding, fatal: str) -> Finding:
+    if plan.state == "unavailable":
+        return plan
+    if fatal:
+        return replace(plan, state="unavailable", reason=fatal, hint="")
+    refused = facts.failed(*_needs(facts, plan))
+    if not refused:
+        return plan
+    reason = f"{refused.name}: {refused.reason}"
+    return replace(plan, state="unavailable", reason=reason, hint="")
+
+
+def needed(facts: Facts) -> set[str]:
+    """Names of the trials that some probe's plan, or every probe, depends on."""
+    return {"kernel reads", *EVERYTHING}.union(*(_needs(facts, plan) for plan in facts.plans))
+
+
+def _needs(facts: Facts, plan: Finding) -> list[str]:
+    kinds = [NEEDS[kind] for hook in plan.hooks if (kind := hook.split(":")[0]) in NEEDS]
+    return [*kinds, TYPED] if plan.probe in facts.typed else kinds
+
+
+def _reason(facts: Facts, trial: Trial) -> str:
+    """Why the kernel said no, as far as it can be told from what else is known."""
+    if trial.errno in (errno.EPERM, errno.EACCES):
+        return _refusal(facts)
+    reasons = {
+        errno.EINVAL: "not in this kernel",
+        errno.ENOSYS: "not in this kernel",
+        errno.ENOENT: "not in this kernel",
+        errno.EOPNOTSUPP: "not in this kernel",
+        ENOTSUPP: "not in this kernel",
+        errno.ENOMEM: "no memory left, or a limit on it",
+        errno.ENOSPC: "no memory left, or a limit on it",
+        errno.EBUSY: "in use by something else",
+    }
+    slow = (facts.settings["perf_event_max_sample_rate"] or FREQUENCY) < FREQUENCY
+    if trial.name == "perf event" and trial.errno == errno.EINVAL and slow:
+        return f"kernel.perf_event_max_sample_rate is below {FREQUENCY}"
+    code = errno.errorcode.get(trial.errno, "ENOTSUPP" if trial.errno == ENOTSUPP else "")
+    return f"{reasons.get(trial.errno, 'refused')} ({code or trial.errno})"
+
+
+def _refusal(facts: Facts) -> str:
+    if facts.kernel.lockdown == "confidentiality":
+        return "refused by kernel lockdown (confidentiality)"
+    if facts.rights.own_users:
+        return "refused: root of a user namespace only"
+    missing = _lacking(facts, "BPF", "PERFMON")
+    if missing:
+        return f"refused: without {missing}"
+    if _locked_memory_is_short(facts):
+        return "refused: more locked memory than `ulimit -l` allows"
+    if facts.rights.seccomp:
+        return "refused despite all rights; a seccomp filter?"
+    return "refused despite all rights; a security module, or the build"
+
+
+def _lacking(facts: Facts, *names: str) -> str:
+    """The capabilities that are not there, as text; SYS_ADMIN stands for BPF and PERFMON."""
+    held = facts.rights.capabilities
+    known = {"BPF": held["BPF"] or held["SYS_ADMIN"], "PERFMON": held["PERFMON"]}
+    known["PERFMON"] |= held["SYS_ADMIN"]
+    missing = [f"CAP_{name}" for name in names if not known.get(name, held[name])]
+    return " and ".join(missing)
+
+
+def _locked_memory_is_short(facts: Facts) -> bool:
+    limit = facts.rights.memlock_bytes
+    may_raise = facts.rights.capabilities["SYS_RESOURCE"]
+    return bool(
+        facts.memlock_counts and limit is not None and limit < MEMLOCK_BYTES and not may_raise
+    )
+
+
+def _of_rights(facts: Facts) -> Iterator[Problem]:
+    """What keeps root from being root."""
+    rights = facts.rights
+    lacking = _lacking(facts, "BPF", "PERFMON")
+    reads = facts.failed("kernel reads")
+    if rights.own_users:
+        why = "its rights end at its user namespace; BPF programs see the whole machine"
+        fix = "run it as root outside of the (rootless) container: sudo ebpftop doctor"
+        yield Problem("error", "root, but of a user namespace only", why, fix)
+    elif lacking:
+        fix = "start the container with --privileged --pid=host, or with --cap-add of these"
+        yield Problem("error", f"root without {lacking}", "the kernel loads no programs", fix)
+    if facts.kernel.lockdown == "confidentiality" or (reads and not facts.failed("raw tracepoint")):
+        yield _lockdown(facts)
+    elif facts.failed("raw tracepoint") and not lacking and not rights.own_users:
+        yield _no_programs(facts)
+    if not facts.failed("raw tracepoint") and (trial := facts.failed(*EVERYTHING)):
+        why = f"{trial.reason}; every probe needs it"
+        yield Problem("error", f"the kernel refuses: {trial.name}", why, "a newer kernel has it")
+    if _locked_memory_is_short(facts):
+        assert rights.memlock_bytes is not None
+        what = f"maps may take {rights.memlock_bytes >> 10} kB of locked memory, and no more"
+        why = "this kernel counts them (before 5.11); probes fail to start where it is too little"
+        fix = "systemd: LimitMEMLOCK=infinity; Docker: --ulimit memlock=-1; a shell:"
+        yield Problem("warning", what, why, fix, "ulimit -l unlimited")
+
+
+def _lockdown(facts: Facts) -> Problem:
+    what = "kernel lockdown (confidentiality): no program may read the kernel's memory"
+    why = "every probe reads whose event it is there"
+    if facts.kernel.lockdown_at_boot == "confidentiality":
+        fix = "write lockdown=integrity in /etc/default/grub, then update-grub and"
+        return Problem("error", what, why, fix, "sudo reboot")
+    return Problem("error", what, why, "it holds until the next boot", "sudo reboot")
+
+
+def _no_programs(facts: Facts) -> Problem:
+    trial = facts.failed("raw tracepoint")
+    assert trial is not None
+    what, why = "the kernel loads no BPF programs", trial.reason
+    if trial.errno == errno.ENOSYS:
+        fix = "boot a kernel built with CONFIG_BPF_SYSCALL=y"
+    elif facts.rights.seccomp:
+        fix = "start the container with --security-opt seccomp=unconfined"
+    else:
+        fix = "the log says which module refused:"
+        return Problem("error", what, why, fix, "sudo journalctl -k -g 'audit|lockdown' -n 20")
+    return Problem("error", what, why, fix)
+
+
+def _of_tools(facts: Facts) -> Iterator[Problem]:
+    command = next((PACKAGES[name] for name in facts.kernel.id if name in PACKAGES), "")
+    command = command and f"sudo {command}"
+    fix = "" if command else "install the distribution's bcc and psutil for its Python 3"
+    if facts.tools.error.startswith("EBPFTOP_PYTHON"):
+        why = "that variable names the Python for the collector"
+        yield Problem("error", facts.tools.error, why, "", "unset EBPFTOP_PYTHON")
+    elif not facts.tools.collector:
+        why = "the collector compiles its programs with bcc"
+        wrong = next((p.path for p in facts.tools.pythons if "PyPI" in p.error), "")
+        if wrong:
+            why += f"; the bcc of {wrong} is PyPI's, which is something else"
+        yield Problem("error", "no Python here can import bcc and psutil", why, fix, command)
+    elif not facts.tools.libbpf:
+        why = "it reads the kernel's types; it comes with bcc"
+        yield Problem("error", "libbpf is not installed", why, fix, command)
+
+
+def _of_kernel(facts: Facts) -> Iterator[Problem]:
+    kernel = facts.kernel
+    if kernel.machine not in MACHINES:
+        why = "its system calls have other numbers"
+        yield Problem("error", f"{kernel.machine} is not known here", why, "use x86-64 or arm64")
+    why = "the places of the kernel's structures are taken from there"
+    if kernel.btf_bytes is None and kernel.config.get("DEBUG_INFO_BTF") == "y":
+        command = "sudo mount -t sysfs sysfs /sys"
+        yield Problem("error", "/sys/kernel/btf/vmlinux cannot be seen", why, "", command)
+    elif kernel.btf_bytes is None:
+        fix = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; distributions' own have it"
+        yield Problem("error", "the kernel has no type information (BTF)", why, fix)
+    elif facts.btf_error and facts.tools.libbpf:
+        what = f"libbpf {facts.tools.libbpf} cannot read this kernel's type information"
+        yield Problem("error", what, why, "install a newer libbpf")
+    if facts.settings["bpf_jit_enable"] == 0:
+        why = "programs are interpreted, at several times the cost"
+        command = "sudo sysctl net.core.bpf_jit_enable=1"
+        yield Problem("warning", "the kernel does not compile BPF programs", why, "", command)
+
+
+def _of_sight(facts: Facts) -> Iterator[Problem]:
+    """What probes run without, and show less."""
+    if facts.rights.own_processes:
+        why = "process ids in here are not those that the kernel gives: no names, no users"
+        fix = "start the container with --pid=host, or run ebpftop on the host"
+        yield Problem("warning", "in a PID namespace of its own (a container?)", why, fix)
+    if facts.cgroups.layout == "none":
+        command = "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+        why = "units and containers are told by cgroup"
+        yield Problem("warning", "no cgroup tree is mounted", why, "", command)
+    if not facts.root:
+        return
+    fix = "start the container with --cap-add of it"
+    if facts.symbols_hidden and facts.settings["kptr_restrict"] == 2:
+        why = "stacks show numbers instead of the kernel's functions"
+        command = "sudo sysctl kernel.kptr_restrict=1"
+        yield Problem("warning", "kptr_restrict hides the kernel's functions", why, "", command)
+    elif _lacking(facts, "SYSLOG"):
+        why = "stacks show numbers instead of the kernel's functions"
+        yield Problem("warning", "root without CAP_SYSLOG", why, fix)
+    if _lacking(facts, "SYS_PTRACE"):
+        why = "of other users' processes neither paths nor functions can be read"
+        yield Problem("warning", "root without CAP_SYS_PTRACE", why, fix)
+    if _lacking(facts, "DAC_READ_SEARCH"):
+        why = "cgroups have no names, hence neither units nor containers"
+        yield Problem("warning", "root without CAP_DAC_READ_SEARCH", why, fix)
+
+
+def _of_probes(facts: Facts, probes: list[Finding]) -> Iterator[Problem]:
+    """What each probe lacks; those that lack the same are said together."""
+    lacking = [probe for probe in probes if probe.state != "full"]
+    if lacking and facts.kernel.has_kprobes and not facts.kernel.tracefs:
+        why = "whether the kernel has kprobes is read there"
+        command = "sudo mount -t tracefs tracefs /sys/kernel/tracing"
+        yield Problem("warning", "tracefs is not mounted", why, "", command)
+    level: Level = "warning" if any(probe.state != "unavailable" for probe in probes) else "error"
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for probe in lacking:
+        groups.setdefault((probe.state, probe.reason, probe.hint), []).append(probe.probe)
+    for (state, reason, hint), names in groups.items():
+        shows = "shows less than it could" if len(names) == 1 else "show less than they could"
+        does = "cannot run" if state == "unavailable" else shows
+        command = "sudo sysctl kernel.perf_event_max_sample_rate=100000"
+        command = command if "perf_event_max_sample_rate" in reason else ""
+        fix = "" if command else hint or "a newer kernel has what is missing"
+        yield Problem(level, f"{', '.join(names)} {does}", reason, fix, command)
