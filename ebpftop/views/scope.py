@@ -199,8 +199,21 @@ def is_covered(scope: Scope, counted: Mapping[str, int], names: Names) -> bool:
         return bool(scope.value("pid") == counted["pid"])
     path = names.paths.get(counted.get("cgroup", 0), "")
     process = names.processes.get(scope.value("pid"))
-    places = (scope.value("cgroup"), process.cgroup_path if process else "")
+    places = (cgroup_of(scope, names), process.cgroup_path if process else "")
     return bool(path) and any(is_within(place, path) for place in places if place)
+
+
+def cgroup_of(scope: Scope, names: Names) -> str:
+    """The path of the cgroup, or of the one container, that was chosen; empty where there is none.
+
+    Containers of one name have a cgroup each: then there is no one to name.
+    """
+    if scope.value("cgroup"):
+        return str(scope.value("cgroup"))
+    name = scope.value("container")
+    known = (process for process in names.processes.values() if name)
+    paths = {cgroups.container_path(process) for process in known if process.container == name}
+    return paths.pop() if len(paths) == 1 else ""
 
 
 def step(role: str, value: Any, names: Names) -> Step:
@@ -267,4 +280,5 @@ def _is_counted(step: Step, counted: Mapping[str, int], names: Names) -> bool:
             return bool(pid == roles["pid"])
         who = names.processes.get(pid)
         path = who.cgroup_path if who else ""
-    return bool(path) and "cgroup" in roles and is_within(path, roles["cgroup"])
+    above = cgroup_of(Scope((step,)), names)
+    return bool(path and above) and is_within(path, above)

@@ -205,6 +205,17 @@ async def test_a_process_is_counted_alone_in_the_kernel(screen):
         assert asked(s)[-1] == Command("scope")
 
 
+async def test_a_container_is_counted_alone_in_the_kernel(screen):
+    path = "/docker/" + 64 * "a"
+    found = replace(scenes.PEOPLE[0], cgroup=7, cgroup_path=path, container="web-1")
+    async with screen(*scenes.opening(samples=1), found, scenes.biotop(2)) as s:
+        await grouped(s, "o")
+        while "web-1" not in s.table.selection.values():
+            await s.press("down")
+        await s.press("enter")
+        assert asked(s) == [Command("scope", cgroup=7)]
+
+
 async def test_a_recording_keeps_the_whole(screen, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     async with screen(*scenes.opening(samples=1)) as s:

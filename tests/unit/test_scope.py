@@ -115,6 +115,9 @@ def test_a_table_that_cannot_tell_says_so_and_stays_whole():
         ({"pid": 3}, ("cgroup", "/a"), False),
         ({"cgroup": 11}, ("cgroup", TREE[0]), True),
         ({"cgroup": 10}, ("cgroup", TREE[1]), False),
+        ({"cgroup": 10}, ("container", "web-1"), True),
+        ({"cgroup": 11}, ("container", "web-1"), True),
+        ({"cgroup": 12}, ("container", "web-1"), False),
         ({}, ("pid", 1), False),
     ],
 )
@@ -135,6 +138,8 @@ def test_what_the_kernel_counted_alone_needs_no_column(counted, step, holds):
         ({"cgroup": 11}, [("cgroup", TREE[0])], False),
         ({"cgroup": 10}, [("pid", 2)], True),
         ({"cgroup": 10}, [("pid", 3)], False),
+        ({"cgroup": 10}, [("container", "web-1")], True),
+        ({"cgroup": 11}, [("container", "web-1")], False),
     ],
 )
 def test_a_sample_serves_a_scope_that_is_no_wider_than_what_was_counted(counted, steps, covered):

@@ -148,13 +148,12 @@ class Drilling(Rewindable):
     def _command(self) -> Command:
         """What the kernel can be asked to count: one process, or a cgroup with all below it."""
         chosen = self.drill.scope
-        pid, path = chosen.value("pid"), chosen.value("cgroup")
+        pid = chosen.value("pid")
         if isinstance(pid, int):
             return Command("scope", pid=pid)
-        if path:
-            paths = self.feed.store.paths.items()
-            return Command("scope", cgroup=next((n for n, each in paths if each == path), 0))
-        return WHOLE
+        path = scope.cgroup_of(chosen, Names.of(self.feed.store))
+        known = self.feed.store.paths.items()  # of those that have processes of their own
+        return Command("scope", cgroup=next((n for n, each in known if path == each != ""), 0))
 
     def _step_of(self, table: SampleTable) -> Step | None:
         assert self.pane is not None
