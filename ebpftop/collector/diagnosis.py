@@ -39,7 +39,8 @@ NEEDS = {
     "fexit": "fentry",
 }
 TYPED = "typed raw tracepoint"
-EVERYTHING = ("hash map", "array map", "LRU hash map", "batch reads")  # what each probe needs
+# Which every probe needs, or nearly.
+EVERYTHING = ("hash map", "array map", "per-CPU array map", "LRU hash map", "batch reads")
 ENOTSUPP = 524  # include/linux/errno.h; not for programs to see, yet fentry gives it
 FREQUENCY = 99
 MEMLOCK_BYTES = 64 << 20  # what the maps of all probes take
@@ -189,6 +190,13 @@ def _lacking(facts: Facts, *names: str) -> str:
     return " and ".join(missing)
 
 
+def _granted(*names: str) -> str:
+    """How a process in a container or a service is given capabilities."""
+    add = " ".join(f"--cap-add={name}" for name in names)
+    services = " ".join(f"CAP_{name}" for name in names)
+    return f"Docker, Podman: {add}; systemd: CapabilityBoundingSet={services}"
+
+
 def _locked_memory_is_short(facts: Facts) -> bool:
     limit = facts.rights.memlock_bytes
     may_raise = facts.rights.capabilities["SYS_RESOURCE"]
@@ -207,7 +215,7 @@ def _of_rights(facts: Facts) -> Iterator[Problem]:
         fix = "run it as root outside of the (rootless) container: sudo ebpftop doctor"
         yield Problem("error", "root, but of a user namespace only", why, fix)
     elif lacking:
-        fix = "start the container with --privileged --pid=host, or with --cap-add of these"
+        fix = _granted("BPF", "PERFMON")
         yield Problem("error", f"root without {lacking}", "the kernel loads no programs", fix)
     if facts.kernel.lockdown == "confidentiality" or (reads and not facts.failed("raw tracepoint")):
         yield _lockdown(facts)
@@ -289,7 +297,7 @@ def _of_kernel(facts: Facts) -> Iterator[Problem]:
 def _of_sight(facts: Facts) -> Iterator[Problem]:
     """What probes run without, and show less."""
     if facts.rights.own_processes:
-        why = "process ids in here are not those that the kernel gives: no names, no users"
+        why = "processes have other numbers in the kernel: users, paths and units are wrong"
         fix = "start the container with --pid=host, or run ebpftop on the host"
         yield Problem("warning", "in a PID namespace of its own (a container?)", why, fix)
     if facts.cgroups.layout == "none":
@@ -298,19 +306,19 @@ def _of_sight(facts: Facts) -> Iterator[Problem]:
         yield Problem("warning", "no cgroup tree is mounted", why, "", command)
     if not facts.root:
         return
-    fix = "start the container with --cap-add of it"
     if facts.symbols_hidden and facts.settings["kptr_restrict"] == 2:
         why = "stacks show numbers instead of the kernel's functions"
         command = "sudo sysctl kernel.kptr_restrict=1"
         yield Problem("warning", "kptr_restrict hides the kernel's functions", why, "", command)
     elif _lacking(facts, "SYSLOG"):
         why = "stacks show numbers instead of the kernel's functions"
-        yield Problem("warning", "root without CAP_SYSLOG", why, fix)
+        yield Problem("warning", "root without CAP_SYSLOG", why, _granted("SYSLOG"))
     if _lacking(facts, "SYS_PTRACE"):
         why = "of other users' processes neither paths nor functions can be read"
-        yield Problem("warning", "root without CAP_SYS_PTRACE", why, fix)
+        yield Problem("warning", "root without CAP_SYS_PTRACE", why, _granted("SYS_PTRACE"))
     if _lacking(facts, "DAC_READ_SEARCH"):
         why = "cgroups have no names, hence neither units nor containers"
+        fix = _granted("DAC_READ_SEARCH")
         yield Problem("warning", "root without CAP_DAC_READ_SEARCH", why, fix)
 
 

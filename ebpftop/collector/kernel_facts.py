@@ -10,6 +10,7 @@ import gzip
 import os
 import platform
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,9 +209,11 @@ def _config(root: Path, release: str) -> tuple[str, dict[str, str]]:
         try:
             data = path.read_bytes()
             text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, zlib.error):
             continue
         on = dict(re.findall(r"^CONFIG_(\w+)=([ym])$", text, re.MULTILINE))
+        if not on:
+            continue
         shown = "/" + str(path.relative_to(root))
         return shown, {option: on.get(option, "n") for option in OPTIONS}
     return "", {}

@@ -10,6 +10,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ for name in ("psutil", "bcc"):
         said[name] = str(getattr(module, "__version__", "unknown"))
         if name == "bcc":
             said["is_bcc"] = hasattr(module, "BPF")
+    except ModuleNotFoundError as error:
+        said[name + "_error"] = "no " + str(error.name)
     except Exception as error:
         said[name + "_error"] = "%s: %s" % (type(error).__name__, error)
 said["libraries"] = sorted({line.split()[-1] for line in open("/proc/self/maps") if "/" in line})
@@ -73,17 +77,18 @@ class Tools:
 
 
 def tools() -> Tools:
-    """Ask every Python that might run the collector."""
-    named = os.environ.get("EBPFTOP_PYTHON")
-    pythons: dict[tuple[str, str], Python] = {}
-    for path in dict.fromkeys([*filter(None, [named]), *candidates()]):
-        python = ask(path)
-        if python.version or path == named:  # /usr/bin/python3 and python3.11 are one
-            pythons.setdefault((python.prefix, python.version), python)
+    """Ask the Python that the collector runs under, and this one; where there is none, all."""
     try:
         chosen, error = collector_python(), ""
+        paths = [chosen, sys.executable]
     except SourceError as failure:
         chosen, error = "", str(failure)
+        paths = [*filter(None, [os.environ.get("EBPFTOP_PYTHON")]), *candidates()]
+    with ThreadPoolExecutor(len(paths)) as threads:
+        answers = list(threads.map(ask, dict.fromkeys(paths)))
+    pythons: dict[tuple[str, str], Python] = {}
+    for python in answers:  # /usr/bin/python3 and python3.11 are one
+        pythons.setdefault((python.prefix or python.path, python.version), python)
     return Tools(chosen, error, tuple(pythons.values()), libbpf_version())
 
 
@@ -151,4 +156,4 @@ def _missing(said: dict[str, str]) -> str:
     if "bcc" in said and not said["is_bcc"]:
         return "its bcc is another package of that name (PyPI's)"
     errors = [said[f"{name}_error"] for name in ("bcc", "psutil") if name not in said]
-    return "; ".join(errors)
+    return ", ".join(errors)

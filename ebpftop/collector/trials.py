@@ -178,7 +178,7 @@ def _batch() -> None:
 def _statistics() -> None:
     fd = bpf.enable_stats()
     if fd is None:
-        raise _AbsentError("refused (kernels before 5.8; CAP_SYS_ADMIN)")
+        raise _AbsentError("refused (before 5.8, or no CAP_SYS_ADMIN); no cost per event")
     os.close(fd)
 
 

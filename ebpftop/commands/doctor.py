@@ -55,7 +55,11 @@ def main(arguments: list[str]) -> int:
     else:
         # Names may hold any character, where the output may know ASCII only.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-        colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        colours = (
+            sys.stdout.isatty()
+            and "NO_COLOR" not in os.environ
+            and os.environ.get("TERM") != "dumb"
+        )
         width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
         for line in lines(report, width):
             print(_painted(line) if colours else line[1] + line[2])
@@ -136,10 +140,12 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
     done += [f"maps ({', '.join(maps)})"] if maps else []
     yield "works", ", ".join(done) or "nothing"
     needed = diagnosis.needed(facts)
+    failed: dict[tuple[bool, str], list[str]] = {}
     for trial in facts.trials:
         if not trial.ok:
-            label = "refused" if trial.name in needed else "not needed"
-            yield label, f"{trial.name}: {trial.reason}"
+            failed.setdefault((trial.name in needed, trial.reason), []).append(trial.name)
+    for (is_needed, reason), names in sorted(failed.items(), reverse=True):
+        yield "fails" if is_needed else "not needed", f"{', '.join(names)}: {reason}"
 
 
 def _config(facts: Facts) -> str:
@@ -183,14 +189,14 @@ def _rights(facts: Facts) -> str:
     who = f"user {rights.uid}"
     if facts.root:
         who = f"root without {', '.join(off)}" if off else "root, all capabilities"
-    where = ", in a container" if rights.own_processes or rights.own_users else ""
+    where = ", in a namespace of its own" if rights.own_processes or rights.own_users else ""
     return f"{who}{where}; memlock {memlock}"
 
 
 def _collector(facts: Facts) -> str:
     chosen = next((p for p in facts.tools.pythons if p.path == facts.tools.collector), None)
     if chosen is None:
-        seen = (f"{python.path}: {python.error}" for python in facts.tools.pythons)
+        seen = (f"{p.path}: {p.error or 'has bcc and psutil'}" for p in facts.tools.pythons)
         return "; ".join(seen) or "no Python was found"
     llvm = f", LLVM {chosen.llvm}" if chosen.llvm else ""
     return f"{chosen.path} {chosen.version}: bcc {chosen.bcc}{llvm}, psutil {chosen.psutil}"

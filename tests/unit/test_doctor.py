@@ -1,0 +1,545 @@
+"""The doctor: from facts, made up here, to what is wrong; and the screen that tells it."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebpftop.collector import kernel_facts, toolchain
+from ebpftop.collector.diagnosis import Facts, diagnose, explained
+from ebpftop.collector.doctor import Report
+from ebpftop.collector.kernel_facts import Cgroups, Kernel, Rights, Seen
+from ebpftop.collector.survey import Finding
+from ebpftop.collector.toolchain import Python, Tools
+from ebpftop.collector.trials import KINDS, Trial
+from ebpftop.commands import doctor
+
+HEALTHY = Facts(
+    root=True,
+    has_sudo=True,
+    kernel=Kernel(
+        "6.12.1", "x86_64", "Debian 13", ("debian",), "", {}, "none", "", 5_000_000, "/t", True
+    ),
+    btf_error="",
+    rights=Rights(0, dict.fromkeys(kernel_facts.CAPABILITIES, True), False, False, False, None),
+    settings={**dict.fromkeys(kernel_facts.SETTINGS, 1), "perf_event_max_sample_rate": 100_000},
+    symbols_hidden=False,
+    memlock_counts=False,
+    tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.13", "0.31"),), "1"),
+    trials=tuple(Trial(name, ok=True) for name in KINDS),
+    cgroups=Cgroups("v2", "/sys/fs/cgroup", ""),
+    containers=Seen({}, ()),
+    typed=("offcputime",),
+    plans=(
+        Finding("biotop", "Block I/O", "full", ("raw_tp:block_io_start",)),
+        Finding("offcputime", "Off-CPU", "full", ("raw_tp:sched_switch",)),
+        Finding("runqlen", "Run queues", "full", ("raw_tp:sched_switch", "perf:cpu-clock@99")),
+        Finding("tcptop", "TCP", "full", ("kprobe:tcp_sendmsg",)),
+    ),
+)
+ALL = [plan.probe for plan in HEALTHY.plans]
+
+
+def on(**changes) -> Facts:
+    """A healthy machine but for some facts; names with `__` change what is inside of one."""
+    facts = HEALTHY
+    for name, value in changes.items():
+        outer, _, inner = name.partition("__")
+        value = replace(getattr(facts, outer), **{inner: value}) if inner else value
+        facts = replace(facts, **{outer: value})
+    return replace(facts, trials=explained(facts))
+
+
+def refusing(*names: str, code: int = errno.EPERM, **changes) -> Facts:
+    """The same, on a kernel that refuses some trials."""
+    trials = tuple(
+        Trial(name, ok=False, errno=code) if name in names else Trial(name, ok=True)
+        for name in KINDS
+    )
+    return on(trials=trials, **changes)
+
+
+def without(*names: str) -> dict[str, bool]:
+    return {name: name not in names for name in kernel_facts.CAPABILITIES}
+
+
+def report(facts: Facts, *unchecked: str) -> Report:
+    problems, probes = diagnose(facts)
+    return Report(facts, tuple(problems), unchecked, tuple(probes))
+
+
+def text(facts: Facts, *unchecked: str, width: int = 80) -> str:
+    parts = doctor.lines(report(facts, *unchecked), width)
+    return "\n".join(head + rest for _, head, rest in parts)
+
+
+NO_BCC = "no Python here can import bcc and psutil; on Debian and Ubuntu: …"
+OLD = "this kernel has no raw_tp:block_io_start"
+# Facts, level, what is wrong, and what mends it.
+PROBLEMS = {
+    "no bcc": (
+        on(tools=Tools("", NO_BCC, (), "1")),
+        *(
+            "error",
+            "no Python here can import bcc",
+            "sudo apt install python3-bpfcc python3-psutil",
+        ),
+    ),
+    "no bcc, Fedora": (
+        on(tools=Tools("", NO_BCC, (), "1"), kernel__id=("fedora",)),
+        *("error", "no Python here", "sudo dnf install python3-bcc python3-psutil"),
+    ),
+    "no bcc, a relative of Red Hat's": (
+        on(tools=Tools("", NO_BCC, (), "1"), kernel__id=("rocky", "rhel", "centos", "fedora")),
+        *("error", "no Python here", "sudo dnf install python3-bcc python3-psutil"),
+    ),
+    "no bcc, a system of its own": (
+        on(tools=Tools("", NO_BCC, (), "1"), kernel__id=("nixos",)),
+        *("error", "no Python here", "the distribution's bcc and psutil"),
+    ),
+    "another Python asked for": (
+        on(tools__collector="", tools__error="EBPFTOP_PYTHON=x cannot import bcc and psutil"),
+        *("error", "EBPFTOP_PYTHON=x cannot import", "unset EBPFTOP_PYTHON"),
+    ),
+    "no libbpf": (
+        on(tools__libbpf="", btf_error="libbpf is not installed"),
+        *("error", "libbpf is not installed", "sudo apt install python3-bpfcc"),
+    ),
+    "another architecture": (
+        on(kernel__machine="riscv64"),
+        *("error", "riscv64 is not known", "x86-64 or arm64"),
+    ),
+    "no BTF": (
+        on(kernel__btf_bytes=None, btf_error="the kernel has no BTF"),
+        *("error", "no type information", "CONFIG_DEBUG_INFO_BTF=y"),
+    ),
+    "BTF out of sight": (
+        on(kernel__btf_bytes=None, kernel__config={"DEBUG_INFO_BTF": "y"}, btf_error="no BTF"),
+        *("error", "cannot be seen", "sudo mount -t sysfs sysfs /sys"),
+    ),
+    "BTF newer than libbpf": (
+        on(btf_error="the kernel has no BTF", tools__libbpf="0.5.0"),
+        *("error", "libbpf 0.5.0 cannot read", "install a newer libbpf"),
+    ),
+    "lockdown": (
+        refusing("kernel reads", kernel__lockdown="confidentiality"),
+        *("error", "kernel lockdown (confidentiality)", "sudo reboot"),
+    ),
+    "lockdown that stays": (
+        on(kernel__lockdown="confidentiality", kernel__lockdown_at_boot="confidentiality"),
+        *("error", "kernel lockdown", "lockdown=integrity in /etc/default/grub"),
+    ),
+    "lockdown that is not told but noticed": (
+        refusing("kernel reads", code=errno.EINVAL, kernel__lockdown=""),
+        *("error", "kernel lockdown", "sudo reboot"),
+    ),
+    "a user namespace": (
+        refusing(*KINDS, rights__own_users=True),
+        *("error", "root, but of a user namespace only", "outside of the (rootless) container"),
+    ),
+    "root in name only": (
+        refusing(*KINDS, rights__capabilities=without("BPF", "PERFMON", "SYS_ADMIN")),
+        *("error", "without CAP_BPF and CAP_PERFMON", "--cap-add=BPF --cap-add=PERFMON"),
+    ),
+    "seccomp": (
+        refusing(*KINDS, rights__seccomp=True),
+        *("error", "the kernel loads no BPF programs", "--security-opt seccomp=unconfined"),
+    ),
+    "no bpf(2)": (
+        refusing(*KINDS, code=errno.ENOSYS),
+        *("error", "the kernel loads no BPF programs", "CONFIG_BPF_SYSCALL=y"),
+    ),
+    "a security module": (
+        refusing(*KINDS),
+        *("error", "the kernel loads no BPF programs", "sudo journalctl -k"),
+    ),
+    "no batches": (
+        refusing("batch reads", code=errno.EINVAL),
+        *("error", "the kernel refuses: batch reads", "a newer kernel has it"),
+    ),
+    "little locked memory": (
+        on(
+            memlock_counts=True,
+            rights__memlock_bytes=65536,
+            rights__capabilities=without("SYS_RESOURCE"),
+        ),
+        *("warning", "maps may take 64 kB", "ulimit -l unlimited"),
+    ),
+    "processes of its own": (
+        on(rights__own_processes=True),
+        *("warning", "in a PID namespace of its own", "--pid=host"),
+    ),
+    "hidden symbols": (
+        on(symbols_hidden=True, settings={**HEALTHY.settings, "kptr_restrict": 2}),
+        *("warning", "kptr_restrict hides", "sudo sysctl kernel.kptr_restrict=1"),
+    ),
+    "symbols for others": (
+        on(symbols_hidden=True, rights__capabilities=without("SYSLOG")),
+        *("warning", "root without CAP_SYSLOG", "--cap-add=SYSLOG"),
+    ),
+    "no look at others' memory": (
+        on(rights__capabilities=without("SYS_PTRACE")),
+        *("warning", "root without CAP_SYS_PTRACE", "CapabilityBoundingSet=CAP_SYS_PTRACE"),
+    ),
+    "no names of cgroups": (
+        on(rights__capabilities=without("DAC_READ_SEARCH")),
+        *("warning", "root without CAP_DAC_READ_SEARCH", "--cap-add=DAC_READ_SEARCH"),
+    ),
+    "interpreted programs": (
+        on(settings={**HEALTHY.settings, "bpf_jit_enable": 0}),
+        *("warning", "does not compile BPF programs", "sudo sysctl net.core.bpf_jit_enable=1"),
+    ),
+    "no cgroups": (
+        on(cgroups=Cgroups("none", "", "")),
+        *("warning", "no cgroup tree", "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"),
+    ),
+    "no sudo": (on(root=False, has_sudo=False, trials=()), "warning", "there is no sudo", "su"),
+    "an old kernel": (
+        on(plans=(HEALTHY.plans[1], Finding("biotop", "", "unavailable", (), OLD, "a newer one"))),
+        *("warning", "biotop cannot run", "a newer one"),
+    ),
+    "less than all": (
+        on(plans=(Finding("tcptop", "", "degraded", ("raw_tp:x",), "splice is not seen"),)),
+        *("warning", "tcptop shows less than it could", "a newer kernel"),
+    ),
+    "kprobes out of sight": (
+        on(kernel__tracefs="", plans=(Finding("tcptop", "", "unavailable", (), "no kprobe:x"),)),
+        *("warning", "tracefs is not mounted", "sudo mount -t tracefs tracefs"),
+    ),
+    "samples too seldom": (
+        refusing(
+            "perf event",
+            code=errno.EINVAL,
+            settings={**HEALTHY.settings, "perf_event_max_sample_rate": 50},
+        ),
+        *("warning", "runqlen cannot run", "sudo sysctl kernel.perf_event_max_sample_rate=100000"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_each_problem_says_why_it_matters_and_what_mends_it(case):
+    facts, level, what, fix = PROBLEMS[case]
+    problem = next(p for p in diagnose(facts)[0] if what in p.what)
+    assert (problem.level, bool(problem.why)) == (level, True)
+    assert fix in f"{problem.fix} {problem.command}"
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_an_error_means_that_no_probe_can_run_and_a_warning_that_some_can(case):
+    facts, level, _, _ = PROBLEMS[case]
+    if case == "kprobes out of sight":  # its only probe is the one that lacks them
+        return
+    assert bool(report(facts).able) == (level == "warning")
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_the_screen_is_80_wide_and_commands_stand_whole_on_a_line(case):
+    facts = PROBLEMS[case][0]
+    screen = text(facts).splitlines()
+    assert all(len(line) <= 80 for line in screen)
+    for problem in diagnose(facts)[0]:
+        if problem.command:
+            assert f"    $ {problem.command}" in screen
+
+
+def test_a_healthy_machine_has_nothing_to_mend_and_fits_on_a_terminal():
+    assert diagnose(HEALTHY) == ([], list(HEALTHY.plans))
+    screen = text(HEALTHY)
+    assert screen.splitlines()[0] == "all 4 probes can run here; nothing is wrong"
+    assert len(screen.splitlines()) <= 23
+
+
+def test_what_is_wrong_comes_first_and_the_worst_before_all():
+    facts = on(tools=Tools("", NO_BCC, (), "1"), cgroups=Cgroups("none", "", ""))
+    screen = text(facts)
+    assert screen.startswith("none of 4 probes can run here; 2 things to mend\n\nerror: ")
+    assert screen.index("error: ") < screen.index("warning: ") < screen.index("kernel  ")
+
+
+def test_probes_that_lack_the_same_are_said_together():
+    old = [Finding(name, "", "unavailable", (), OLD, "a newer one") for name in ("biotop", "x")]
+    problems, _ = diagnose(on(plans=(HEALTHY.plans[1], *old)))
+    assert [problem.what for problem in problems] == ["biotop, x cannot run"]
+
+
+@pytest.mark.parametrize(
+    ("trial", "probes"),
+    [
+        ("kprobe", ["tcptop"]),
+        ("perf event", ["runqlen"]),
+        ("typed raw tracepoint", ["offcputime"]),
+        ("fentry", []),
+        ("tracepoint", []),
+        ("statistics", []),
+    ],
+)
+def test_a_probe_cannot_run_where_its_kind_of_hook_is_refused(trial, probes):
+    made = report(refusing(trial))
+    assert [name for name in ALL if name not in made.able] == probes
+    assert bool(made.problems) == bool(probes)
+
+
+def test_what_no_probe_needs_is_told_but_is_nothing_to_mend():
+    screen = text(refusing("fentry", code=errno.EINVAL))
+    assert "nothing is wrong" in screen
+    assert "not needed  fentry: not in this kernel (EINVAL)" in screen
+
+
+REASONS: dict[str, tuple[dict[str, Any], str]] = {
+    "lockdown": ({"kernel__lockdown": "confidentiality"}, "kernel lockdown"),
+    "user namespace": ({"rights__own_users": True}, "root of a user namespace only"),
+    "capabilities": ({"rights__capabilities": without("PERFMON", "SYS_ADMIN")}, "CAP_PERFMON"),
+    "SYS_ADMIN holds both": (
+        {"rights__capabilities": without("BPF", "PERFMON")},
+        "despite all rights",
+    ),
+    "locked memory": (
+        {
+            "memlock_counts": True,
+            "rights__memlock_bytes": 65536,
+            "rights__capabilities": without("SYS_RESOURCE"),
+        },
+        "`ulimit -l`",
+    ),
+    "seccomp": ({"rights__seccomp": True}, "seccomp filter"),
+    "none of these": ({}, "a security module"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_a_refusal_is_explained_by_what_else_is_known(case):
+    changes, reason = REASONS[case]
+    trial = refusing("fentry", **changes).failed("fentry")
+    assert trial is not None
+    assert reason in trial.reason
+
+
+def test_locked_memory_is_no_matter_where_it_is_not_counted_or_may_be_raised():
+    small = {"rights__memlock_bytes": 65536}
+    assert diagnose(on(**small))[0] == []
+    assert diagnose(on(**small, memlock_counts=True))[0] == []
+
+
+def test_without_root_nothing_is_said_of_roots_rights():
+    facts = on(root=False, trials=(), rights__capabilities=without(*kernel_facts.CAPABILITIES))
+    assert diagnose(replace(facts, symbols_hidden=True))[0] == []
+    screen = text(facts, "what root may do here")
+    assert "as far as a user can tell" in screen
+    assert "unchecked   what root may do here: `sudo ebpftop doctor` tells" in screen
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("/usr/local/bin/ebpftop", "sudo ebpftop doctor"),
+        ("/home/a b/.venv/bin/ebpftop", "sudo '/home/a b/.venv/bin/ebpftop' doctor"),
+        ("/x/ebpftop/__main__.py", "sudo ebpftop doctor"),
+    ],
+)
+def test_the_command_for_root_is_one_that_root_finds(program, command):
+    assert doctor.as_root(program) == command
+
+
+def test_names_from_the_system_cannot_reach_the_terminal_as_they_are():
+    screen = text(on(containers=Seen({"docker": 1}, ("\x1b[2Jweb\n\x07",))))
+    assert "\x1b" not in screen
+    assert "\x07" not in screen
+    assert "web" in screen
+
+
+def test_of_many_containers_a_few_names_are_told():
+    seen = Seen({"docker": 8, "podman": 1}, tuple(f"c{number}" for number in range(9)))
+    assert "containers  8 of docker, 1 of podman: c0, c1, c2, c3, c4, c5 and 3 more" in text(
+        on(containers=seen)
+    )
+
+
+def test_keys_of_the_json_are_kept():
+    made = report(HEALTHY).json()
+    assert list(made) == [
+        *("version", "able", "problems", "unchecked", "probes"),
+        *("root", "has_sudo", "kernel", "btf_error", "rights", "settings", "symbols_hidden"),
+        *("memlock_counts", "tools", "trials", "cgroups", "containers"),
+    ]
+    problem = report(PROBLEMS["no bcc"][0]).json()["problems"][0]
+    assert list(problem) == ["level", "what", "why", "fix", "command"]
+    assert list(made["probes"][0]) == ["probe", "title", "state", "hooks", "reason", "hint"]
+    assert json.loads(json.dumps(made))["able"] == ALL
+
+
+# What the files of a machine say
+
+
+def machine(root: Path, **files: str | bytes) -> Path:
+    """A root folder with some files; `__` in a name stands for `/`."""
+    for name, content in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def test_a_machine_that_tells_nothing_is_no_error(tmp_path):
+    made = kernel_facts.kernel(tmp_path)
+    assert (made.config_file, made.lockdown, made.btf_bytes, made.tracefs) == ("", "", None, "")
+    assert made.has_kprobes is None
+    assert set(kernel_facts.settings(tmp_path).values()) == {None}
+    assert kernel_facts.symbols_hidden(tmp_path) is None
+    assert kernel_facts.rights(tmp_path).own_users is None
+    layout = kernel_facts.cgroup_layout(tmp_path)
+    assert layout.layout == "none"
+    assert kernel_facts.containers_seen(layout, tmp_path) == Seen({}, ())
+
+
+CONFIG = "CONFIG_BPF_SYSCALL=y\n# CONFIG_KPROBES is not set\nCONFIG_DEBUG_INFO_BTF=y\n"
+
+
+@pytest.mark.parametrize(
+    "file", ["proc/config.gz", "boot/config-6.1.0-9", "lib/modules/6.1.0-9/config"]
+)
+def test_the_configuration_is_found_where_distributions_put_it(tmp_path, file):
+    machine(tmp_path, proc__sys__kernel__osrelease="6.1.0-9\n")
+    content = gzip.compress(CONFIG.encode()) if file.endswith(".gz") else CONFIG
+    made = kernel_facts.kernel(machine(tmp_path, **{file.replace("/", "__"): content}))
+    assert made.config_file == f"/{file}"
+    assert (made.config["BPF_SYSCALL"], made.config["KPROBES"]) == ("y", "n")
+    assert made.has_kprobes is False
+
+
+def test_a_damaged_configuration_counts_as_none(tmp_path):
+    whole = gzip.compress(CONFIG.encode())
+    for content in (b"", whole[:3], whole[:20], b"#" + whole, whole[:-8] + bytes(8)):
+        machine(tmp_path, **{"proc__config.gz": content})
+        assert kernel_facts.kernel(tmp_path).config == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "lockdown"),
+    [
+        ({"lockdown": "none [integrity] confidentiality"}, "integrity"),
+        ({"lockdown": "[none] integrity confidentiality"}, "none"),
+        ({"lsm": "capability,yama"}, "absent"),
+        ({"lsm": "lockdown,capability"}, ""),
+        ({}, ""),
+    ],
+)
+def test_lockdown_is_the_word_in_brackets(tmp_path, files, lockdown):
+    named = {f"sys__kernel__security__{name}": content for name, content in files.items()}
+    assert kernel_facts.kernel(machine(tmp_path, **named)).lockdown == lockdown
+
+
+def test_capabilities_are_bits_of_the_status(tmp_path):
+    status = "Uid:\t1000\t0\t0\t0\nCapEff:\t000000c000200000\nSeccomp:\t2\n"
+    rights = kernel_facts.rights(machine(tmp_path, proc__self__status=status))
+    assert (rights.uid, rights.seccomp) == (0, True)
+    held = [name for name, has in rights.capabilities.items() if has]
+    assert held == ["BPF", "PERFMON", "SYS_ADMIN"]
+
+
+def test_symbols_are_hidden_where_addresses_are_zero(tmp_path):
+    assert kernel_facts.symbols_hidden(machine(tmp_path, proc__kallsyms="0000 T _stext\n")) is True
+    assert kernel_facts.symbols_hidden(machine(tmp_path, proc__kallsyms="ff00 T _stext\n")) is False
+
+
+V2 = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"
+V1 = "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"
+SYSTEMD = "cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "layout"),
+    [
+        (V2, Cgroups("v2", "/sys/fs/cgroup", "")),
+        (V1, Cgroups("v1", "/sys/fs/cgroup/memory", "memory")),
+        (V1 + SYSTEMD, Cgroups("v1", "/sys/fs/cgroup/memory", "memory")),
+        (V1 + V2, Cgroups("hybrid", "/sys/fs/cgroup/memory", "memory")),
+        (SYSTEMD, Cgroups("none", "", "")),
+    ],
+)
+def test_the_layout_of_cgroups_is_told_by_the_mounts(tmp_path, mounts, layout):
+    assert kernel_facts.cgroup_layout(machine(tmp_path, proc__self__mounts=mounts)) == layout
+
+
+def test_containers_are_those_that_processes_are_in_each_once(tmp_path):
+    docker, podman = "a" * 64, "b" * 64
+    paths = [
+        *(f"/system.slice/docker-{docker}.scope", f"/system.slice/docker-{docker}.scope"),
+        *(f"/machine.slice/libpod-{podman}.scope", "/system.slice/cron.service"),
+    ]
+    for pid, path in enumerate(paths, 1):
+        machine(tmp_path, **{f"proc__{pid}__cgroup": f"4:memory:{path}\n0::/other\n"})
+    seen = kernel_facts.containers_seen(Cgroups("hybrid", "/m", "memory"), tmp_path)
+    assert seen == Seen({"docker": 1, "podman": 1}, ("a" * 12, "b" * 12))
+
+
+# Which Pythons there are
+
+
+def test_a_python_is_asked_what_it_can_import():
+    asked = toolchain.ask(sys.executable)
+    assert asked.version == ".".join(map(str, sys.version_info[:3]))
+    assert asked.prefix == sys.prefix
+
+
+def test_what_is_no_python_says_so():
+    assert toolchain.ask("/bin/false").error == "is no Python"
+    assert toolchain.ask("/no/such/python").error == "No such file or directory"
+
+
+def test_a_python_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "ANSWER_S", 0.1)
+    slow = tmp_path / "python3"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    assert toolchain.ask(str(slow)).error == "did not answer in 0.1 s"
+
+
+def test_pypis_bcc_is_told_from_the_real_one(tmp_path, monkeypatch):
+    (tmp_path / "bcc.py").write_text("")
+    (tmp_path / "psutil.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    asked = toolchain.ask(sys.executable)
+    assert "PyPI" in asked.error
+    facts = on(tools=Tools("", NO_BCC, (asked,), "1"))
+    assert f"the bcc of {sys.executable} is PyPI's" in diagnose(facts)[0][0].why
+
+
+def test_modules_in_the_working_folder_are_not_run(tmp_path, monkeypatch):
+    (tmp_path / "psutil.py").write_text("open('ran', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    toolchain.ask(sys.executable)
+    assert not (tmp_path / "ran").exists()
+
+
+# The command, as it runs
+
+
+def run(*arguments: str, **environment: str):
+    return subprocess.run(
+        [sys.executable, "-m", "ebpftop", "doctor", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_it_exits_with_1_where_nothing_can_run():
+    result = run(EBPFTOP_PYTHON="/bin/false", PATH="/usr/bin:/bin")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "\n    $ unset EBPFTOP_PYTHON\n" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_bad_usage_exits_with_2():
+    assert run("--no-such").returncode == 2
