@@ -4,9 +4,10 @@
     python -m tests.kernels.matrix 6.1 5.10:v1 newest     these; `:v1` and `:hybrid` are layouts
     python -m tests.kernels.matrix 6.1 --tests tests/bpf/test_biotop.py
 
-A guest runs the tests of this very folder, with its .venv and the machine's bcc, on a disk of its
-own as /tmp (/dev/vda, ext4) and a second one as /mnt/second (/dev/vdb). Under emulation everything
-takes ten to thirty times as long: which tests run is said in `expected.py`.
+A guest runs the tests from a copy of this folder (it may be edited meanwhile), with its .venv and
+the machine's bcc; a disk of its own is /tmp (/dev/vda, ext4), a second /mnt/second (/dev/vdb).
+Under emulation everything takes ten to thirty times as long: which tests run is said in
+`expected.py`. Results, logs and the copy are in build/kernels.
 
 Exit status 0 if nothing failed but what is expected to; also where kernels or QEMU cannot be had,
 after a line that says so. 1 if anything else failed.
@@ -17,7 +18,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +39,7 @@ from tests.kernels.report import Boot, as_json, text
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "kernels"
 KERNELS = ("5.10", "6.1", "6.12", "newest", "5.10:v1", "6.1:hybrid")
+COPIED = ("ebpftop", "probes", "themes", "packaging", "tests", "pyproject.toml")
 RESULTS = "results.jsonl"
 PATIENCE_S = 240  # of tests that wait for something to be said; 60 outside
 
@@ -48,7 +52,7 @@ mount /dev/vdb /mnt/second
 chmod 1777 /tmp
 export PYTHONDONTWRITEBYTECODE=1 EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
 export EBPFTOP_TEST_SECOND_DISK=/mnt/second {PATH}={SHARED}/{RESULTS}
-exec .venv/bin/python -m pytest -p tests.kernels.in_guest -p no:cacheprovider -rA --tb=short """
+exec {sys.executable} -m pytest -p tests.kernels.in_guest -p no:cacheprovider -rA --tb=short """
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class Plan:
         options = ("--cgroups", self.cgroups, "--disks", "2", "--timeout", f"{timeout_s:.0f}")
         runner = (sys.executable, "-m", run_in_kernel.__name__, *options, "--shared", self.folder)
         version = self.kernel.release.removesuffix(f"-{packages.FLAVOUR}")
-        return [*map(str, runner), version, "--", PREPARE + shlex.join(self.tests)]
+        inside = ("--folder", str(BUILD / "tree"))
+        return [*map(str, runner), *inside, version, "--", PREPARE + shlex.join(self.tests)]
 
 
 def plan(asked: str, tests: tuple[str, ...], folder: Path) -> Plan | None:
@@ -81,6 +86,18 @@ def plan(asked: str, tests: tuple[str, ...], folder: Path) -> Plan | None:
     except packages.UnavailableError as error:
         print(f"SKIPPED kernel {asked}: {error}")
         return None
+
+
+def copy_of_the_tree(folder: Path) -> None:
+    """What the tests need of this folder, anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    without = shutil.ignore_patterns("__pycache__", "__snapshots__", ".*")
+    for path in map(ROOT.joinpath, COPIED):
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name, ignore=without)
+        else:
+            shutil.copy(path, folder)
 
 
 def plans_of(kernels: list[str], tests: tuple[str, ...]) -> list[Plan]:
@@ -117,20 +134,30 @@ class Guests:
             wanted.kernel.release,
             wanted.cgroups,
             round(time.monotonic() - began, 1),
+            cpu_seconds(wanted.folder / "log"),
             read(wanted.folder / RESULTS),
             trouble(status, wanted.folder / "log"),
         )
-        print(f"{boot.name}: {len(boot.results)} tests in {boot.seconds:.0f} s", flush=True)
+        spent = f"{boot.seconds:.0f} s, {boot.cpu_seconds:.0f} s of a CPU"
+        print(f"{boot.name}: {len(boot.results)} tests in {spent}", flush=True)
         return boot
 
     def boot_all(self, plans: list[Plan], together: int) -> list[Boot]:
         """The same for several, `together` of them at a time."""
-        try:
-            with ThreadPoolExecutor(together) as pool:
+        with ThreadPoolExecutor(together) as pool:
+            try:
                 return list(pool.map(self.boot, plans))
-        finally:
-            for process in self._processes:
-                process.terminate()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in self._processes:
+                    process.terminate()
+                raise
+
+
+def cpu_seconds(log: Path) -> float:
+    """What the runner says that a guest cost; of its last boot, if it was booted again."""
+    said = re.findall(run_in_kernel.COST, log.read_text(errors="replace"))
+    return float(said[-1]) if said else 0.0
 
 
 def trouble(status: int, log: Path) -> str:
@@ -160,6 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     plans = plans_of(asked.kernels or list(KERNELS), tuple(asked.tests or ()))
     if not plans:
         return 0
+    copy_of_the_tree(BUILD / "tree")
     boots = Guests(asked.timeout).boot_all(plans, asked.together)
     (BUILD / "results.json").write_text(json.dumps(as_json(boots), indent=1) + "\n")
     print(text(boots))

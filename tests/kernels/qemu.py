@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.kernels.emulator import Emulator
     from tests.kernels.packages import Kernel
 
-BOOT_S = 90  # until a guest says that it is up
+BOOT_S = 180  # until a guest says that it is up
 FROZEN_S = 60  # without a word since then; it speaks every two seconds
 STATUS = re.compile(r"(?m)^status (\d+)\n")
 CONSOLE_CHARS = 6000

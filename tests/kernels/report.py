@@ -25,12 +25,15 @@ class Boot:
 
     Attributes:
         kernel: The release, such as `6.1.0-56-cloud-amd64`.
+        seconds: From start to end.
+        cpu_seconds: Of this machine's CPUs; what it takes on any machine of its kind.
         trouble: Why its tests did not come to their end; empty if they did.
     """
 
     kernel: str
     cgroups: str
     seconds: float
+    cpu_seconds: float
     results: list[Result] = field(default_factory=list)
     trouble: str = ""
 
@@ -76,10 +79,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def text(boots: Sequence[Boot]) -> str:
     """The report: kernel by file, then each failure, then why tests were skipped."""
     files = list(dict.fromkeys(file_of(r) for boot in boots for r in boot.results))
-    rows = [["passed/failed/skipped", *files, "all", "seconds"]]
+    rows = [["passed/failed/skipped", *files, "all", "seconds", "of a CPU"]]
     for boot in boots:
         cells = [_cell(boot.counts(file)) for file in (*files, "")]
-        rows.append([boot.name, *cells, f"{boot.seconds:.0f}"])
+        rows.append([boot.name, *cells, f"{boot.seconds:.0f}", f"{boot.cpu_seconds:.0f}"])
     lines = [table(rows)]
     for boot in boots:
         if boot.trouble:

@@ -14,6 +14,7 @@ be had.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -23,6 +24,7 @@ from tests.kernels import packages, qemu
 from tests.kernels.emulator import Emulator, emulator
 from tests.kernels.guest import MOUNTS, Guest
 
+COST = r"([0-9.]+) s of a CPU"
 TIMED_OUT, FROZE, UNAVAILABLE = 124, 125, 126
 
 
@@ -51,15 +53,23 @@ def say(text: str) -> None:
     print(f"[{text}]", file=sys.stderr, flush=True)
 
 
+def cost(seconds: float, cpu_s: float) -> str:
+    """How long something took, and what of the machine."""
+    return f"{seconds:.1f} s, {cpu_s:.1f} s of a CPU"
+
+
 def once(guest: Guest, kernel: packages.Kernel, found: Emulator, timeout_s: float) -> qemu.Ending:
     """One boot, said in two lines."""
     out, err = sys.stdout.buffer, sys.stderr.buffer
+    before = os.times()
     ending = qemu.run(guest, kernel, found, timeout_s, out, err)
+    after = os.times()
+    cpu_s = sum(after[2:4]) - sum(before[2:4])  # of children that ended
     if ending.kind != "done":
         print(f"--- console\n{ending.console}\n---", file=sys.stderr)
     how = f"status {ending.status}" if ending.kind == "done" else ending.kind
     up = "never up" if ending.up_s is None else f"up after {ending.up_s:.1f} s"
-    say(f"{kernel.release}: {up}, {how} after {ending.seconds:.1f} s")
+    say(f"{kernel.release}: {up}, {how} after {cost(ending.seconds, cpu_s)}")
     return ending
 
 

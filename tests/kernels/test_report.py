@@ -8,17 +8,18 @@ import sys
 
 import pytest
 
-from tests.kernels import expected, matrix
+from tests.kernels import expected, matrix, run_in_kernel
 from tests.kernels.expected import Failure
 from tests.kernels.in_guest import PATH, Result, read
 from tests.kernels.report import Boot, as_json, table, text
 
+TIMES = ("seconds", "of", "a", "CPU")
 KERNEL = "6.1.0-56-cloud-amd64"
 TEST = "tests/bpf/test_biotop.py::test_it[a]"
 
 
 def boot(*results, trouble=""):
-    return Boot(KERNEL, "v2", 12.3, list(results), trouble)
+    return Boot(KERNEL, "v2", 12.3, 8.6, list(results), trouble)
 
 
 @pytest.fixture
@@ -73,8 +74,8 @@ def test_the_report_has_a_row_for_each_kernel_and_a_line_for_each_failure_and_re
             )
         ]
     ).splitlines()
-    assert lines[0].split() == ["passed/failed/skipped", "biotop", "tcptop", "all", "seconds"]
-    assert lines[1].split() == ["6.1.0-56", "v2", "1/1/0", "0/0/2", "1/1/2", "12"]
+    assert lines[0].split() == ["passed/failed/skipped", "biotop", "tcptop", "all", *TIMES]
+    assert lines[1].split() == ["6.1.0-56", "v2", "1/1/0", "0/0/2", "1/1/2", "12", "9"]
     assert lines[2:] == [
         "6.1.0-56 v2: failed: tests/bpf/test_biotop.py::test_that: assert 3 == 4",
         "6.1.0-56 v2: 2 skipped in tcptop: tcptop: no such function",
@@ -146,3 +147,9 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
 def test_a_status_that_is_not_of_tests_is_trouble(tmp_path, status, said):
     assert said in matrix.trouble(status, tmp_path / "log")
     assert bool(matrix.trouble(status, tmp_path / "log")) == bool(said)
+
+
+def test_what_a_guest_cost_is_taken_from_what_its_runner_says(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("tests\n" + run_in_kernel.cost(1.0, 2.5) + "\n" + run_in_kernel.cost(3, 4.5))
+    assert matrix.cpu_seconds(log) == 4.5
