@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 FORMATS = {"svg": "SVG", "folded": "folded", "speedscope": "speedscope"}
 
 
-def save(kind: str, window: Window, host: str, remarks: Iterable[str] = ()) -> str:
-    """Write the stacks of a window to a new file in the current directory; returns its name.
+def save(kind: str, stacks: Stacks) -> str:
+    """Write stacks to a new file in the current directory; returns its name.
 
-    `remarks` say what they are of, besides what the window knows.
+    The picture of 10,000 stacks takes two seconds: not for the thread that draws the screen.
 
     Raises:
         OSError: it cannot be written.
@@ -31,13 +31,17 @@ def save(kind: str, window: Window, host: str, remarks: Iterable[str] = ()) -> s
     from ebpftop.recording.names import file_name
 
     exports = {"svg": svg, "folded": folded, "speedscope": speedscope}
-    path = file_name(host, window.info.name, SUFFIXES[kind])
+    path = file_name(stacks.host, stacks.probe, SUFFIXES[kind])
     with Output() as output:
-        exports[kind].export(_stacks(window, host, remarks), output, path)
+        exports[kind].export(stacks, output, path)
     return path
 
 
-def _stacks(window: Window, host: str, remarks: Iterable[str]) -> Stacks:
+def shown(window: Window, host: str, remarks: Iterable[str] = ()) -> Stacks:
+    """The stacks in the tree of a window, as it is now.
+
+    `remarks` say what they are of, besides what the window knows.
+    """
     from ebpftop.recording.export.stacks import Stacks, weight_of
 
     table, samples = window.info.table(window.view.table), window.samples

@@ -330,6 +330,13 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+async def saved(pilot, *keys):
+    """Press keys, and wait for the file."""
+    await pilot.press(*keys)
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
 def written(folder):
     (path,) = folder.iterdir()
     return path.name, path.read_text(encoding="utf-8")
@@ -355,8 +362,7 @@ async def test_s_asks_for_the_format(pilot, here):
 @on_flame
 async def test_folded_stacks_are_those_that_are_shown(pilot, here):
     widget = pilot.app.widget
-    await pilot.press("w", "n", "o", "s", "f")
-    await pilot.pause()
+    await saved(pilot, "w", "n", "o", "s", "f")
     name, folded = written(here)
     assert name.startswith("ebpftop-web-7-drawn-")
     assert name.endswith(".folded")
@@ -370,15 +376,13 @@ async def test_folded_stacks_are_those_that_are_shown(pilot, here):
 
 @on_flame
 async def test_a_file_holds_the_whole_also_where_something_is_zoomed_into(pilot, here):
-    await pilot.press("down", "enter", "s", "f")
-    await pilot.pause()
+    await saved(pilot, "down", "enter", "s", "f")
     assert "nginx[4711];_start" in written(here)[1]
 
 
 @on_flame
 async def test_speedscope_gets_a_profile(pilot, here):
-    await pilot.press("g", "s", "p")
-    await pilot.pause()
+    await saved(pilot, "g", "s", "p")
     name, content = written(here)
     assert name.endswith(".speedscope.json")
     profile = json.loads(content)["profiles"][0]
@@ -391,8 +395,7 @@ async def test_the_picture_says_what_it_is_of(pilot, here):
     widget = pilot.app.widget
     widget.remark = "not by disk"
     widget.show(stacks(), {"(scope)": Scope((Step((("cgroup", "/shop"),), "shop.service"),))})
-    await pilot.press("g", "g", "g", "g", "s", "s")
-    await pilot.pause()
+    await saved(pilot, "g", "g", "g", "g", "s", "s")
     name, picture = written(here)
     assert name.endswith(".svg")
     texts = [each.text for each in ElementTree.fromstring(picture).iter() if each.text]
@@ -403,8 +406,7 @@ async def test_the_picture_says_what_it_is_of(pilot, here):
 
 @driven(hostile, hostile_stacks, (100, 12))
 async def test_names_cannot_break_out_of_a_file(pilot, here):
-    await pilot.press("s", "s")
-    await pilot.pause()
+    await saved(pilot, "s", "s")
     ElementTree.fromstring(written(here)[1])
 
 
@@ -413,8 +415,7 @@ async def test_what_cannot_be_written_is_said_in_one_line(pilot, here):
     here.chmod(0o500)
     pilot.app.widget.host = "x" * 60
     here.rmdir()
-    await pilot.press("s", "f")
-    await pilot.pause()
+    await saved(pilot, "s", "f")
     (message,) = said(pilot.app)
     assert message == "cannot save the stacks: No such file or directory"
 

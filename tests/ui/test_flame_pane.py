@@ -93,6 +93,10 @@ async def test_the_flame_is_saved_from_a_line_at_the_bottom(screen, opening, tmp
         await s.press("s")
         assert " ".join(s.text().splitlines()[-1].split()) == SAVE_LINE
         await s.press("f")
+        flame = s.dashboard.pane.searched
+        for worker in [each for each in s.app.workers if each.node is flame]:
+            await worker.wait()
+        await s.settle()
         (path,) = tmp_path.iterdir()
         assert path.read_text().splitlines() == [
             "pid 7;main;read;vfs_read_[k] 600000000",

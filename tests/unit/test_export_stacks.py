@@ -280,7 +280,7 @@ def test_it_says_what_it_is_of_and_what_was_lost(tmp_path):
     text = written(svg, added(STORY), tmp_path)
     assert "box offcputime, 2001-09-09T01:46:41Z to 2001-09-09T01:46:42Z" in text
     assert "1.00s blocked + waiting · 2 samples that cover 2.00s" in text
-    assert "3 lost while recording" in text
+    assert "3 lost while measuring" in text
 
 
 def test_nothing_is_fetched_from_anywhere(stacks, tmp_path):

@@ -95,7 +95,7 @@ def _words(drawn: Layout, stacks: Stacks, height: int, whole: int) -> Iterator[s
     missing = {
         f"frames narrower than {1 / CELLS} px, left out": _frames(drawn.zoom) - shown,
         "threads that slept throughout, left out": stacks.sleepers,
-        "lost while recording": stacks.lost,
+        "lost while measuring": stacks.lost,
     }
     lacking = " · ".join(f"{number} {what}" for what, number in missing.items() if number)
     title = f"{fmt.clean(stacks.host)} {fmt.clean(stacks.probe)}, {first} to {last}"

@@ -7,6 +7,7 @@ that is selected or pointed at.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from textual.events import Click, Leave, MouseMove, MouseScrollDown, MouseScrollUp
 
     from ebpftop.model import ProbeInfo, View
+    from ebpftop.recording.export.stacks import Stacks
     from ebpftop.views.flame import Direction, Path
     from ebpftop.views.owntotal import Function
     from ebpftop.views.stacks import Weight
@@ -145,11 +147,15 @@ class Flame(FlameView, can_focus=True):
             self.app.push_screen(Choose("save as", kinds), self._save)
 
     def _save(self, kind: str | None) -> None:
-        if kind is None:
-            return
-        remarks = [*_steps(self.match), self.remark]
+        if kind is not None:
+            remarks = [*_steps(self.match), self.remark]
+            stacks = stackfile.shown(self.window, self.host, remarks)
+            self.run_worker(self._write(kind, stacks))
+
+    async def _write(self, kind: str, stacks: Stacks) -> None:
+        """Write a file, while the screen goes on, and say where it is."""
         try:
-            path = stackfile.save(kind, self.window, self.host, remarks)
+            path = await asyncio.to_thread(stackfile.save, kind, stacks)
         except OSError as error:
             self._say(f"cannot save the stacks: {error.strerror or error}", True)
         else:
