@@ -77,12 +77,12 @@ class Plan:
         return [*map(str, runner), *inside, version, "--", PREPARE + shlex.join(self.tests)]
 
 
-def plan(asked: str, tests: tuple[str, ...], folder: Path) -> Plan | None:
+def plan(asked: str, tests: tuple[str, ...], folder: Path, update: bool) -> Plan | None:
     """What `6.1:hybrid` means, with the kernel fetched; says so if it cannot be had."""
     version, _, layout = asked.partition(":")
     chosen = tests or (CGROUP_TESTS if layout else TESTS)
     try:
-        return Plan(packages.kernel(folder, version), layout or "v2", chosen)
+        return Plan(packages.kernel(folder, version, update=update), layout or "v2", chosen)
     except packages.UnavailableError as error:
         print(f"SKIPPED kernel {asked}: {error}")
         return None
@@ -100,7 +100,7 @@ def copy_of_the_tree(folder: Path) -> None:
             shutil.copy(path, folder)
 
 
-def plans_of(kernels: list[str], tests: tuple[str, ...]) -> list[Plan]:
+def plans_of(kernels: list[str], tests: tuple[str, ...], update: bool) -> list[Plan]:
     """What can be booted; of the rest, says why not."""
     try:
         if os.geteuid() != 0:
@@ -110,7 +110,7 @@ def plans_of(kernels: list[str], tests: tuple[str, ...]) -> list[Plan]:
     except packages.UnavailableError as error:
         print(f"SKIPPED tests on other kernels: {error}")
         return []
-    return [found for kernel in kernels if (found := plan(kernel, tests, folder))]
+    return [found for kernel in kernels if (found := plan(kernel, tests, folder, update))]
 
 
 class Guests:
@@ -179,12 +179,13 @@ def main(arguments: list[str] | None = None) -> int:
     parse.add_argument("--tests", action="append", help="instead of those in expected.py")
     parse.add_argument("--together", type=int, default=os.cpu_count() or 1, help="guests at a time")
     parse.add_argument("--timeout", type=float, default=900, metavar="S", help="of a guest (900)")
+    parse.add_argument("--update", action="store_true", help="look for newer kernels than cached")
     asked = parse.parse_args(arguments)
     for kernel in asked.kernels:
         if kernel.partition(":")[2] not in ("", *MOUNTS):
             parse.error(f"{kernel}: the layouts are {', '.join(MOUNTS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    plans = plans_of(asked.kernels or list(KERNELS), tuple(asked.tests or ()))
+    plans = plans_of(asked.kernels or list(KERNELS), tuple(asked.tests or ()), asked.update)
     if not plans:
         return 0
     copy_of_the_tree(BUILD / "tree")

@@ -168,21 +168,28 @@ def kernels(folder: Path) -> Apt:
     return apt
 
 
-def kernel(folder: Path, wanted: str, flavour: str = FLAVOUR, headers: bool = False) -> Kernel:
-    """The newest kernel of a version, fetched unless it is there; raises UnavailableError.
+def kernel(
+    folder: Path,
+    wanted: str,
+    flavour: str = FLAVOUR,
+    headers: bool = False,
+    update: bool = False,
+) -> Kernel:
+    """The newest kernel of a version; raises UnavailableError.
 
-    Of an exact version that is there the archive is not asked. Where the archive cannot be
-    reached, the newest that was fetched before is taken.
+    The archive is asked if there is none in the cache, if `update` says so, and for "newest". Where
+    it cannot be reached, what is there is taken.
     """
-    if wanted in fetched(folder, flavour) and not headers:
-        return unpacked(folder, f"{wanted}-{flavour}")
+    version = newest(fetched(folder, flavour, headers), wanted)
+    there = f"{version}-{flavour}" if version else ""
+    if there and not update and wanted != "newest":
+        return unpacked(folder, there, headers)
     try:
         return _from_archive(folder, wanted, flavour, headers)
     except UnavailableError:
-        version = newest(fetched(folder, flavour), wanted)
-        if version is None or headers:
+        if not there:
             raise
-        return unpacked(folder, f"{version}-{flavour}")
+        return unpacked(folder, there, headers)
 
 
 def _from_archive(folder: Path, wanted: str, flavour: str, headers: bool) -> Kernel:
@@ -191,23 +198,25 @@ def _from_archive(folder: Path, wanted: str, flavour: str, headers: bool) -> Ker
     if version is None:
         raise UnavailableError(f"the archive has no kernel {wanted} ({flavour})")
     release = f"{version}-{flavour}"
-    place = folder / "kernel" / release
-    if not place.is_dir():
-        apt.unpack(_image_packages(apt, release), place)
-    return unpacked(folder, release, _headers(apt, folder, release) if headers else None)
+    if not (folder / "kernel" / release).is_dir():
+        apt.unpack(_image_packages(apt, release), folder / "kernel" / release)
+    if headers and not (folder / "headers" / release).is_dir():
+        apt.unpack(_header_packages(apt, release), folder / "headers" / release)
+    return unpacked(folder, release, headers)
 
 
-def unpacked(folder: Path, release: str, headers: Path | None = None) -> Kernel:
+def fetched(folder: Path, flavour: str, headers: bool = False) -> list[str]:
+    """Versions of the kernels of a flavour that are in the cache; those that have headers there."""
+    places = folder.glob(f"{'headers' if headers else 'kernel'}/*-{flavour}")
+    return [path.name.removesuffix(f"-{flavour}") for path in places]
+
+
+def unpacked(folder: Path, release: str, headers: bool = False) -> Kernel:
     """A kernel that is in the cache."""
     place = folder / "kernel" / release
     (image,) = (*place.glob("boot/vmlinuz-*"), *place.glob("usr/lib/modules/*/vmlinuz"))
     (modules,) = (*place.glob("lib/modules/*"), *place.glob("usr/lib/modules/*"))
-    return Kernel(release, image, modules, headers)
-
-
-def fetched(folder: Path, flavour: str) -> list[str]:
-    """Versions of the kernels of a flavour that are in the cache."""
-    return [path.name.removesuffix(f"-{flavour}") for path in folder.glob(f"kernel/*-{flavour}")]
+    return Kernel(release, image, modules, folder / "headers" / release if headers else None)
 
 
 def _image_packages(apt: Apt, release: str) -> list[str]:
@@ -218,12 +227,9 @@ def _image_packages(apt: Apt, release: str) -> list[str]:
     return [name for name in parts if name in said]  # since 6.19 the image's own package is empty
 
 
-def _headers(apt: Apt, folder: Path, release: str) -> Path:
-    place = folder / "headers" / release
-    if not place.is_dir():
-        said = apt.run("apt-cache", "show", f"linux-headers-{release}")
-        common = re.search(r"linux-headers-[^ ,]+-common\b", said)
-        if common is None:
-            raise UnavailableError(f"linux-headers-{release} names no common headers")
-        apt.unpack([f"linux-headers-{release}", common[0]], place)
-    return place
+def _header_packages(apt: Apt, release: str) -> list[str]:
+    said = apt.run("apt-cache", "show", f"linux-headers-{release}")
+    common = re.search(r"linux-headers-[^ ,]+-common\b", said)
+    if common is None:
+        raise UnavailableError(f"linux-headers-{release} names no common headers")
+    return [f"linux-headers-{release}", common[0]]

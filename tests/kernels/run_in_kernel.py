@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--memory", type=int, default=2048, metavar="MIB", help="memory (2048)")
     parse.add_argument("--timeout", type=float, default=300, metavar="S", help="in all (300)")
     parse.add_argument("--retries", type=int, default=1, help="boots after a guest froze (1)")
+    parse.add_argument("--update", action="store_true", help="look for a newer one than is cached")
     parse.add_argument("--append", default="", help="more parameters of the kernel")
     return parse
 
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = packages.cache()
     try:
-        kernel = packages.kernel(folder, asked.kernel, asked.flavour, asked.headers)
+        kernel = packages.kernel(folder, asked.kernel, asked.flavour, asked.headers, asked.update)
         found = emulator(folder)
     except packages.UnavailableError as error:
         print(f"run_in_kernel: {error}", file=sys.stderr)

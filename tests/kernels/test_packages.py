@@ -61,15 +61,16 @@ def unreachable(*_):
     raise UnavailableError("the mirror does not answer")
 
 
+@pytest.mark.parametrize(("wanted", "update"), [("6.1", False), ("6.1", True), ("newest", False)])
 def test_a_kernel_that_was_fetched_is_taken_where_the_archive_cannot_be_reached(
-    monkeypatch, tmp_path
+    monkeypatch, tmp_path, wanted, update
 ):
     monkeypatch.setattr(packages, "archives", unreachable)
     place = tmp_path / "kernel" / "6.1.0-56-cloud-amd64"
     for name in ("boot/vmlinuz-6.1.0-56-cloud-amd64", "lib/modules/6.1.0-56-cloud-amd64/x.ko"):
         (place / name).parent.mkdir(parents=True)
         (place / name).touch()
-    kernel = packages.kernel(tmp_path, "6.1")
+    kernel = packages.kernel(tmp_path, wanted, update=update)
     assert kernel.release == "6.1.0-56-cloud-amd64"
     assert kernel.image.parent == place / "boot"
     with pytest.raises(UnavailableError, match="does not answer"):
