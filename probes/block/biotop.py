@@ -9,9 +9,11 @@ from ebpftop.probe import (
     Probe,
     Row,
     View,
+    all_of,
     bytes_,
     cgroup,
     count,
+    first_of,
     key,
     maximum_ns,
     ns,
@@ -24,6 +26,9 @@ from ebpftop.probe import (
 # enum req_op in include/linux/blk_types.h; what is not listed is shown by its number.
 OPERATIONS = {0: "read", 1: "write", 2: "flush", 3: "discard", 5: "erase", 7: "append", 9: "zero"}
 BYTES = 1
+COMPLETE = raw_tracepoint(
+    "block_rq_complete", "on_complete", "request=struct request *", "bytes=unsigned int"
+)
 
 
 class Biotop(Probe):
@@ -69,20 +74,27 @@ class Biotop(Probe):
         View("heat", "latency", "Latency over time"),
     )
     hooks = (
-        raw_tracepoint("block_io_start", "on_start", "request=struct request *"),
+        first_of(
+            raw_tracepoint("block_io_start", "on_start", "request=struct request *"),
+            all_of(
+                raw_tracepoint("block_getrq", "on_getrq", "bio=struct bio *"),
+                missing="commands that programs send to a disk themselves (SG_IO) are not seen,"
+                " nor the paths of dm-multipath",
+                offsets={"RQ_BIO": "request.bio", "BIO_NEXT": "bio.bi_next"},
+            ),
+        ),
+        raw_tracepoint("block_rq_merge", "on_merge", "request=struct request *"),
         raw_tracepoint("block_rq_issue", "on_issue", "request=struct request *"),
-        raw_tracepoint(
-            "block_rq_complete",
-            "on_complete",
-            "request=struct request *",
-            "bytes=unsigned int",
+        first_of(
+            all_of(
+                COMPLETE, offsets={"RQ_QUEUE": "request.q", "QUEUE_DISK": "request_queue.disk"}
+            ),
+            all_of(COMPLETE, offsets={"RQ_DISK": "request.rq_disk"}),  # before 5.15
         ),
     )
     offsets = {
         "RQ_LEN": "request.__data_len",
         "RQ_FLAGS": "request.cmd_flags",
-        "RQ_QUEUE": "request.q",
-        "QUEUE_DISK": "request_queue.disk",
         "DISK_MAJOR": "gendisk.major",
         "DISK_MINOR": "gendisk.first_minor",
     }
