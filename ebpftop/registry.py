@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
+from types import GenericAlias
 from typing import TYPE_CHECKING
 
 from ebpftop.paths import PROBES
@@ -52,7 +53,10 @@ def load(path: Path) -> Probe:
     classes = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Probe) and value is not Probe
+        if isinstance(value, type)
+        and not isinstance(value, GenericAlias)  # `tuple[int, ...]`, in 3.10 a type as well
+        and issubclass(value, Probe)
+        and value is not Probe
     ]
     if len(classes) != 1:
         raise RegistryError(f"{path}: must define one Probe, defines {len(classes)}")

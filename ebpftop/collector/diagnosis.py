@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ebpftop.collector.toolchain import Tools
     from ebpftop.collector.trials import Trial
 
+OLDEST_PYTHON = [3, 10]
 MACHINES = ("x86_64", "aarch64")  # of which the numbers of the system calls are known
 PACKAGES = {
     "debian": "apt install python3-bpfcc python3-psutil",
@@ -40,7 +41,10 @@ NEEDS = {
 }
 TYPED = "typed raw tracepoint"
 # Which every probe needs, or nearly.
-EVERYTHING = ("hash map", "array map", "per-CPU array map", "LRU hash map", "batch reads")
+EVERYTHING = (
+    *("kernel reads", "hash map", "array map", "per-CPU array map", "LRU hash map"),
+    "batch reads",
+)
 ENOTSUPP = 524  # include/linux/errno.h; not for programs to see, yet fentry gives it
 FREQUENCY = 99
 MEMLOCK_BYTES = 64 << 20  # what the maps of all probes take
@@ -137,7 +141,7 @@ def _verdict(facts: Facts, plan: Finding, fatal: str) -> Finding:
 
 def needed(facts: Facts) -> set[str]:
     """Names of the trials that some probe's plan, or every probe, depends on."""
-    return {"kernel reads", *EVERYTHING}.union(*(_needs(facts, plan) for plan in facts.plans))
+    return set(EVERYTHING).union(*(_needs(facts, plan) for plan in facts.plans))
 
 
 def _needs(facts: Facts, plan: Finding) -> list[str]:
@@ -217,11 +221,13 @@ def _of_rights(facts: Facts) -> Iterator[Problem]:
     elif lacking:
         fix = _granted("BPF", "PERFMON")
         yield Problem("error", f"root without {lacking}", "the kernel loads no programs", fix)
-    if facts.kernel.lockdown == "confidentiality" or (reads and not facts.failed("raw tracepoint")):
+    told = facts.kernel.lockdown
+    noticed = reads and not facts.failed("raw tracepoint") and not told
+    if told == "confidentiality" or noticed:
         yield _lockdown(facts)
     elif facts.failed("raw tracepoint") and not lacking and not rights.own_users:
         yield _no_programs(facts)
-    if not facts.failed("raw tracepoint") and (trial := facts.failed(*EVERYTHING)):
+    elif trial := facts.failed(*EVERYTHING):
         why = f"{trial.reason}; every probe needs it"
         yield Problem("error", f"the kernel refuses: {trial.name}", why, "a newer kernel has it")
     if _locked_memory_is_short(facts):
@@ -268,9 +274,20 @@ def _of_tools(facts: Facts) -> Iterator[Problem]:
         if wrong:
             why += f"; the bcc of {wrong} is PyPI's, which is something else"
         yield Problem("error", "no Python here can import bcc and psutil", why, fix, command)
+    elif too_old := _too_old(facts.tools):
+        fix = "EBPFTOP_PYTHON names another, or a newer distribution has one"
+        yield Problem("error", too_old, "the collector is not written for it", fix)
     elif not facts.tools.libbpf:
         why = "it reads the kernel's types; it comes with bcc"
         yield Problem("error", "libbpf is not installed", why, fix, command)
+
+
+def _too_old(tools: Tools) -> str:
+    for python in tools.pythons:
+        numbers = [int(part) for part in python.version.split(".") if part.isdigit()]
+        if python.path == tools.collector and numbers < OLDEST_PYTHON:
+            return f"{python.path} is Python {python.version}; the collector needs 3.10"
+    return ""
 
 
 def _of_kernel(facts: Facts) -> Iterator[Problem]:

@@ -104,7 +104,9 @@ def _headline(report: Report) -> Line:
     if not report.facts.root:
         count += ", as far as a user can tell"
     wrong = len(report.problems)
-    rest = f"{wrong} {'thing' if wrong == 1 else 'things'} to mend" if wrong else "nothing is wrong"
+    rest = f"{wrong} {'thing' if wrong == 1 else 'things'} to mend"
+    if not wrong:
+        rest = "nothing is wrong" if able else "it could not be found out why"
     return style, count, f"; {rest}"
 
 
@@ -184,7 +186,8 @@ def _rights(facts: Facts) -> str:
     limit = rights.memlock_bytes
     memlock = "unlimited" if limit is None else f"{limit >> 10} kB"
     if limit is not None:
-        memlock += {True: "", False: " (not counted)", None: " (may count)"}[facts.memlock_counts]
+        counts = {True: "counted", False: "not counted", None: "may count"}[facts.memlock_counts]
+        memlock += f" ({counts})"
     off = [name for name, held in rights.capabilities.items() if not held]
     who = f"user {rights.uid}"
     if facts.root:

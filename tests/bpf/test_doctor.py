@@ -81,6 +81,15 @@ def test_under_any_python_it_finds_the_one_with_bcc_and_what_can_run(python):
     assert report["able"]
 
 
+def test_it_runs_under_the_oldest_python():
+    shims = filter(None, [shutil.which("python3.10")])
+    for python in (*shims, *map(str, Path.home().glob(".pyenv/versions/3.10.*/bin/python"))):
+        if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+            assert said(python=python)["able"] == said()["able"]
+            return
+    pytest.skip("no Python 3.10 here")
+
+
 def test_what_it_calls_able_is_what_the_collector_starts(collect):
     report = said()
     session = collect(report["able"][0])

@@ -110,6 +110,12 @@ PROBLEMS = {
         on(tools__collector="", tools__error="EBPFTOP_PYTHON=x cannot import bcc and psutil"),
         *("error", "EBPFTOP_PYTHON=x cannot import", "unset EBPFTOP_PYTHON"),
     ),
+    "an old Python": (
+        on(
+            tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.9.2"),), "1")
+        ),
+        *("error", "/usr/bin/python3 is Python 3.9.2; the collector needs 3.10", "EBPFTOP_PYTHON"),
+    ),
     "no libbpf": (
         on(tools__libbpf="", btf_error="libbpf is not installed"),
         *("error", "libbpf is not installed", "sudo apt install python3-bpfcc"),
@@ -161,6 +167,10 @@ PROBLEMS = {
     "a security module": (
         refusing(*KINDS),
         *("error", "the kernel loads no BPF programs", "sudo journalctl -k"),
+    ),
+    "no reads, and no lockdown": (
+        refusing("kernel reads", code=errno.EINVAL),
+        *("error", "the kernel refuses: kernel reads", "a newer kernel has it"),
     ),
     "no batches": (
         refusing("batch reads", code=errno.EINVAL),
