@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from ebpftop.columns import (
     bytes_,
@@ -33,6 +33,21 @@ from ebpftop.columns import (
     pid,
     ratio,
     table,
+)
+from ebpftop.hook import (
+    AllOf,
+    FirstOf,
+    Hook,
+    HookPlan,
+    Members,
+    all_of,
+    fentry,
+    fexit,
+    first_of,
+    kprobe,
+    kretprobe,
+    perf_event,
+    raw_tracepoint,
 )
 from ebpftop.model import Column, ProbeInfo, Row, Table, View
 
@@ -55,10 +70,13 @@ __all__ = [
     "bytes_",
     "cgroup",
     "count",
+    "fentry",
+    "fexit",
     "first_of",
     "gauge",
     "key",
     "kprobe",
+    "kretprobe",
     "maximum_ns",
     "ns",
     "perf_event",
@@ -67,100 +85,6 @@ __all__ = [
     "raw_tracepoint",
     "table",
 ]
-
-Members = Mapping[str, str | tuple[str, ...]]
-HookKind = Literal["raw_tracepoint", "kprobe", "kretprobe", "perf_event"]
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A kernel attach point and the BPF function that runs there.
-
-    Attributes:
-        kind: how to attach.
-        target: name of the tracepoint or function; for perf events `cpu-clock`.
-        program: the C function.
-        args: the arguments that the program reads, in order, as `name=type` with the type as the
-            kernel's BTF spells it (`prev=struct task_struct *`); a `?` after the type makes it
-            optional. A hook whose arguments do not match is not there.
-        frequency: runs a second and CPU, for perf events.
-        typed: whether the program reads what its arguments point to as it does CURRENT_TASK, with
-            READ_TASK, which takes no helper (raw tracepoints; 5.11, a helper before).
-    """
-
-    kind: HookKind
-    target: str
-    program: str
-    args: tuple[str, ...] = ()
-    frequency: int = 0
-    typed: bool = False
-
-    def __str__(self) -> str:
-        """The hook as the pane and `ebpftop probes` name it."""
-        if self.kind == "perf_event":
-            return f"perf:{self.target}@{self.frequency}"
-        short = {"raw_tracepoint": "raw_tp", "kprobe": "kprobe", "kretprobe": "kretprobe"}
-        return f"{short[self.kind]}:{self.target}"
-
-
-@dataclass(frozen=True)
-class AllOf:
-    """Hooks that belong together, and what their programs read that others do not.
-
-    Attributes:
-        missing: what is not seen when this way is taken.
-        offsets, enums: as those of `Probe`; where one is not there, the next way is taken.
-    """
-
-    hooks: tuple[Hook, ...]
-    missing: str = ""
-    offsets: Members = field(default_factory=dict)
-    enums: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class FirstOf:
-    """Ways to see the same thing, best first; the first one that the kernel offers is taken.
-
-    With `without` set, doing without any of them is allowed and the sentence says what is then
-    not seen. Otherwise the probe is unavailable.
-    """
-
-    ways: tuple[AllOf, ...]
-    without: str = ""
-
-
-HookPlan = Hook | AllOf | FirstOf
-
-
-def raw_tracepoint(target: str, program: str, *args: str, typed: bool = False) -> Hook:
-    """A raw tracepoint; `args` and `typed` as in `Hook`."""
-    return Hook("raw_tracepoint", target, program, args, typed=typed)
-
-
-def kprobe(target: str, program: str) -> Hook:
-    """The entry of a kernel function."""
-    return Hook("kprobe", target, program)
-
-
-def perf_event(target: str, program: str, frequency: int) -> Hook:
-    """A software perf event, on every CPU, `frequency` times a second."""
-    return Hook("perf_event", target, program, frequency=frequency)
-
-
-def all_of(
-    *hooks: Hook,
-    missing: str = "",
-    offsets: Members | None = None,
-    enums: Mapping[str, str] | None = None,
-) -> AllOf:
-    """Hooks that only make sense together; see `AllOf`."""
-    return AllOf(hooks, missing, offsets or {}, enums or {})
-
-
-def first_of(*ways: Hook | AllOf, without: str = "") -> FirstOf:
-    """The first way that the kernel offers."""
-    return FirstOf(tuple(AllOf((way,)) if isinstance(way, Hook) else way for way in ways), without)
 
 
 @dataclass(frozen=True)
@@ -393,4 +317,4 @@ def _describe(plan: HookPlan) -> str:
         return str(plan)
     if isinstance(plan, AllOf):
         return " + ".join(map(str, plan.hooks))
-    return ", else ".join(map(_describe, plan.ways))
+    return ", else ".join(dict.fromkeys(map(_describe, plan.ways)))

@@ -6,8 +6,15 @@
 #define READ(to, base, member) \
   bpf_probe_read_kernel(&(to), sizeof(to), (void *)((char *)(base) + OFF_##member))
 
-// Argument of the hook of a program, found by type when the probe was loaded.
+// Argument of the hook of a program, found by type when the probe was loaded; for fexit also the
+// result, ARG(on_end, return).
 #define ARG(program, name) (ctx->args[ARG_##program##_##name])
+
+// The same for kprobes, whose program gets the registers as `void *ctx`: ARG_on_start_size or a
+// number from 0. KRETURN is for kretprobes.
+#define KARG(position) KARG_AT(position)
+#define KARG_AT(position) (*(u64 *)((char *)ctx + OFF_KARG##position))
+#define KRETURN (*(u64 *)((char *)ctx + OFF_KRETURN))
 
 // The running thread. Since 5.11 the pointer to it has a type, and so have those that a hook gets
 // that is declared with `typed`: the verifier lets their members be read without a helper, and what

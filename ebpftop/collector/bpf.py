@@ -9,6 +9,7 @@ import ctypes
 import errno
 import fcntl
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 NR_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 321)
@@ -26,13 +27,15 @@ MAP_LOOKUP_AND_DELETE_BATCH = 25
 ENABLE_STATS = 32
 ARRAY = 2  # BPF_MAP_TYPE_ARRAY
 NOEXIST = 1  # flag of MAP_UPDATE_ELEM
-TRACE_RAW_TP, TRACE_FENTRY = 23, 24  # BPF_TRACE_… of enum bpf_attach_type
+TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT = 23, 24, 25  # BPF_TRACE_… of enum bpf_attach_type
 VERIFIER_LOG_BYTES = 1 << 20
 
 PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK = 1, 0
 PERF_ATTR_FREQ = 1 << 10
 PERF_FLAG_FD_CLOEXEC = 8
 PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF = 0x2400, 0x40042408
+KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe/type")  # 4.17
+PERF_KPROBE_RETURNS = 1  # in attr.config; its `format/retprobe` says config:0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
@@ -255,9 +258,9 @@ def load_program(
 ) -> int:
     """Descriptor of a program that the verifier has passed.
 
-    `hook_type` is the BTF id of a raw tracepoint's type, or with the `attach_type` TRACE_FENTRY of
-    a function, for a program of type TRACING. Raises OSError; what the verifier says goes to
-    descriptor 2, unless `log` is false.
+    `hook_type` is the BTF id of a raw tracepoint's type, or with the `attach_type` TRACE_FENTRY or
+    TRACE_FEXIT of a function, for a program of type TRACING. Raises OSError; what the verifier says
+    goes to descriptor 2, unless `log` is false.
     """
     instructions = ctypes.create_string_buffer(code, len(code))
     terms = ctypes.create_string_buffer(licence.encode())
@@ -306,14 +309,35 @@ def open_cpu_clock(cpu: int, frequency: int, program_fd: int) -> int:
     return open_perf_event(attr, cpu, program_fd)
 
 
+def open_kprobe(symbol: str, returns: bool, program_fd: int = -1) -> int:
+    """Run a program where a function begins, or where it `returns`, while the descriptor is open.
+
+    It runs on every CPU, whichever the event is on. The kernel makes the probe for this descriptor
+    alone: tracefs does not list it. Without a program it only shows that it can be done. Raises
+    OSError.
+    """
+    name = ctypes.create_string_buffer(symbol.encode())
+    attr = PerfEventAttr(
+        type=int(KPROBE_PMU.read_text()),
+        config=PERF_KPROBE_RETURNS if returns else 0,
+        config1=ctypes.addressof(name),
+    )
+    return open_perf_event(attr, min(os.sched_getaffinity(0)), program_fd)
+
+
 def open_perf_event(attr: PerfEventAttr, cpu: int, program_fd: int) -> int:
-    """Run a program at a perf event on a CPU while the descriptor is open. Raises OSError."""
+    """Run a program, if any, at a perf event on a CPU while the descriptor is open.
+
+    Raises OSError.
+    """
     attr.size = ctypes.sizeof(attr)
     where = -1, cpu, -1, PERF_FLAG_FD_CLOEXEC  # any process, this CPU, no group
     fd = int(_perf_event_open(NR_PERF_EVENT_OPEN, ctypes.addressof(attr), *where))
     if fd < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), f"perf event on CPU {cpu}")
+    if program_fd < 0:
+        return fd
     try:
         fcntl.ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd)
         fcntl.ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)

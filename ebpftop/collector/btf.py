@@ -89,9 +89,13 @@ class Btf:
         """Id of the type of a function; 0 where the kernel has none of that name."""
         return self._find(name, FUNC)
 
-    def has_function(self, name: str) -> bool:
-        """Whether the kernel has a function of that name."""
-        return bool(self.function_id(name))
+    def function(self, name: str) -> list[str] | None:
+        """Types of the arguments of a function, or None where there is none of that name."""
+        function = self.function_id(name)
+        if not function:
+            return None
+        proto = self._head(function)[3]
+        return [self.spell(type_id) for _, type_id in self._entries(proto, "II")]
 
     def spell(self, type_id: int) -> str:
         """A type as C writes it, qualifiers left out."""

@@ -22,9 +22,17 @@ from ebpftop.collector.bpf import MapSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAGIC = b"ebpftop bytecode 2\n"  # a new number for each change of what is written
-PROGRAM_TYPES = {"raw_tracepoint": 17, "perf_event": 7}  # enum bpf_prog_type
-TRACING = 26  # of raw tracepoints whose arguments have types
+MAGIC = b"ebpftop bytecode 3\n"  # a new number for each change of what is written
+# Of enum bpf_prog_type, by kind of hook.
+PROGRAM_TYPES = {
+    "raw_tracepoint": 17,
+    "perf_event": 7,
+    "kprobe": 2,
+    "kretprobe": 2,
+    "fentry": 26,
+    "fexit": 26,
+}
+TRACING = 26  # of raw tracepoints whose arguments have types, too
 # BPF_MAP_TYPE_: hash, array, per-CPU hash and array, LRU hash, per-CPU LRU hash. The others begin
 # with something in them, or need more than sizes to be created.
 MAP_TYPES = (1, 2, 5, 6, 9, 10)
@@ -44,7 +52,8 @@ class Program:
     Attributes:
         name: the kernel's name of it, cut to 15 characters.
         type: as in `enum bpf_prog_type`.
-        hook_type: BTF id of the type of its raw tracepoint, for a program of type TRACING.
+        hook_type: BTF id of the type of its hook, for a program of type TRACING.
+        attach_type: how it hangs there, as in `enum bpf_attach_type`.
     """
 
     name: str
@@ -53,6 +62,7 @@ class Program:
     kernel_version: int
     code: bytes
     hook_type: int = 0
+    attach_type: int = bpf.TRACE_RAW_TP
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def _map_loads(code: bytes) -> Iterable[int]:
 
 
 def take(
-    codes: Mapping[str, tuple[int, int, bytes, int]],
+    codes: Mapping[str, tuple[int, int, bytes, int, int]],
     named: Mapping[str, int],
     licence: str,
     kernel_version: int,
@@ -121,7 +131,7 @@ def take(
     """What can be kept of loaded programs.
 
     Args:
-        codes: descriptor, type, code and type of the hook of each program.
+        codes: descriptor, type, code, type of the hook and of the attachment of each program.
         named: descriptors of the maps that the collector uses.
         licence: as the kernel was told.
         kernel_version: as the kernel was told; it asks for it before 5.0.
@@ -130,7 +140,7 @@ def take(
         BytecodeError: the code uses what is not kept.
     """
     in_use = dict.fromkeys(named.values())
-    for _, _, code, _ in codes.values():
+    for _, _, code, *_ in codes.values():
         in_use.update(dict.fromkeys(linked_maps(code)))
     positions = {fd: position for position, fd in enumerate(in_use)}
     maps = tuple(map(bpf.map_spec, in_use))
@@ -139,9 +149,9 @@ def take(
             raise BytecodeError(f"{spec.name}: a map of type {spec.type}, flags {spec.flags:#x}")
     programs = {
         name: Program(
-            bpf.program_name(fd), kind, licence, kernel_version, link(code, positions), hook_type
+            bpf.program_name(fd), kind, licence, kernel_version, link(code, positions), *hook
         )
-        for name, (fd, kind, code, hook_type) in codes.items()
+        for name, (fd, kind, code, *hook) in codes.items()
     }
     return Bytecode(maps, {name: positions[fd] for name, fd in named.items()}, programs)
 
@@ -164,9 +174,8 @@ def load(bytecode: Bytecode) -> tuple[dict[str, int], dict[str, int]]:
         programs: dict[str, int] = {}
         for name, program in bytecode.programs.items():
             code, terms = link(program.code, positions), (program.licence, program.kernel_version)
-            programs[name] = bpf.load_program(
-                program.name, program.type, code, *terms, program.hook_type
-            )
+            hook = program.hook_type, program.attach_type
+            programs[name] = bpf.load_program(program.name, program.type, code, *terms, *hook)
             fds.append(programs[name])
     except BaseException:
         for fd in fds:

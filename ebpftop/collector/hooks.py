@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ebpftop.probe import AllOf, FirstOf, Hook, HookPlan, Probe
+from ebpftop.collector import bpf, functions
+from ebpftop.hook import AllOf, FirstOf, Hook, HookPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ebpftop.probe import Probe
 
 # What the tests hide of the running kernel, separated by commas.
 WITHOUT = "EBPFTOP_WITHOUT"
 HAVE_CGROUPS = "-DHAVE_CGROUPS=1"
 WITHOUT_CGROUPS = "no process's cgroup is seen: the kernel's types do not tell"
-KPROBES = (Path("/sys/kernel/debug/kprobes"), Path("/sys/kernel/tracing/kprobe_events"))
+FUNCTIONS = ("fentry", "fexit", "kprobe", "kretprobe")
+# Where a program of type TRACING hangs, by kind of hook.
+ATTACH_TYPES = {
+    "raw_tracepoint": bpf.TRACE_RAW_TP,
+    "fentry": bpf.TRACE_FENTRY,
+    "fexit": bpf.TRACE_FEXIT,
+}
 
 
 class KernelTypes(Protocol):
@@ -31,8 +39,11 @@ class KernelTypes(Protocol):
     def enumerator(self, path: str) -> int | None:
         """Value of `enum.enumerator`, or None."""
 
-    def has_function(self, name: str) -> bool:
-        """Whether there is a function of that name."""
+    def function(self, name: str) -> list[str] | None:
+        """Types of the arguments of a function, or None where there is no such one."""
+
+    def function_id(self, name: str) -> int:
+        """Id of the type of a function; 0 where there is no such one."""
 
 
 class Without:
@@ -62,9 +73,13 @@ class Without:
         """As `KernelTypes`."""
         return None if path in self._hidden else self._kernel.enumerator(path)
 
-    def has_function(self, name: str) -> bool:
+    def function(self, name: str) -> list[str] | None:
+        """As `KernelTypes`; hooks are hidden one by one."""
+        return self._kernel.function(name)
+
+    def function_id(self, name: str) -> int:
         """As `KernelTypes`."""
-        return self._kernel.has_function(name)
+        return self._kernel.function_id(name)
 
 
 class UnavailableError(Exception):
@@ -102,22 +117,37 @@ def plan(probe: Probe, kernel: KernelTypes) -> Plan:
             assert isinstance(slot, FirstOf)
             missing.append(slot.without)
             continue
-        hooks += (replace(hook, typed=hook.typed and has_types) for hook in way.hooks)
+        for hook in way.hooks:
+            hooks += _at_symbols(replace(hook, typed=hook.typed and has_types))
         flags += [f"-DOFF_{name}={_offset(paths, kernel)}" for name, paths in way.offsets.items()]
         flags += [f"-DENUM_{name}={kernel.enumerator(path)}" for name, path in way.enums.items()]
         if way.missing:
             missing.append(way.missing)
-    for hook in hooks:
-        flags.append(f"-DHAVE_{hook.program}=1")
-        flags += [
-            f"-DARG_{hook.program}_{name}={position}"
-            for name, position in (_arguments(hook, kernel) or {}).items()
-        ]
+        for hook in way.hooks:
+            flags += _hook_flags(hook, kernel)
+    if any(hook.kind in ("kprobe", "kretprobe") for hook in hooks):
+        flags += functions.register_flags(kernel)
     flags += _layout_flags(probe, kernel)
     if HAVE_CGROUPS not in flags:
         missing.append(WITHOUT_CGROUPS)
     flags += [f"-DLOST_{name}={index}" for index, name in enumerate(probe.lost)]
     return Plan(tuple(hooks), tuple(flags), tuple(missing))
+
+
+def _at_symbols(hook: Hook) -> list[Hook]:
+    """One hook for each symbol that a probed function has here."""
+    if hook.kind not in ("kprobe", "kretprobe"):
+        return [hook]
+    symbols = functions.entries(hook.target, returns=hook.kind == "kretprobe")
+    return [replace(hook, target=symbol) for symbol in symbols]
+
+
+def _hook_flags(hook: Hook, kernel: KernelTypes) -> list[str]:
+    arguments = _arguments(hook, kernel) or {}
+    return [
+        f"-DHAVE_{hook.program}=1",
+        *(f"-DARG_{hook.program}_{name}={at}" for name, at in arguments.items()),
+    ]
 
 
 def _choose(slot: HookPlan, kernel: Without) -> AllOf | None:
@@ -155,10 +185,12 @@ def available(hook: Hook, kernel: Without) -> bool:
     """Whether the running kernel offers a hook, arguments included."""
     if kernel.hides(str(hook)):
         return False
-    if hook.kind == "raw_tracepoint":
-        return _arguments(hook, kernel) is not None
+    if _arguments(hook, kernel) is None:
+        return False
+    if hook.kind in ("fentry", "fexit"):
+        return functions.can_trace(kernel.function_id(hook.target), ATTACH_TYPES[hook.kind])
     if hook.kind in ("kprobe", "kretprobe"):
-        return any(path.exists() for path in KPROBES) and kernel.has_function(hook.target)
+        return bool(functions.entries(hook.target, returns=hook.kind == "kretprobe"))
     return True
 
 
@@ -168,12 +200,18 @@ def _arguments(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
     Tracepoints gain and lose arguments (block_rq_issue lost one in 5.11, sched_switch gained one
     in 5.18), so they are found by their types, in order.
     """
-    if hook.kind != "raw_tracepoint":
+    if hook.kind in FUNCTIONS:
+        types = kernel.function(hook.target)
+        # What a compiler has specialised need not be known by its plain name.
+        if types is None and hook.kind not in ATTACH_TYPES and not hook.args:
+            return {}
+    elif hook.kind == "raw_tracepoint":
+        types = kernel.tracepoint(hook.target)
+    else:
         return {}
-    types = kernel.tracepoint(hook.target)
     if types is None:
         return None
-    found: dict[str, int] = {}
+    found: dict[str, int] = {"return": len(types)} if hook.kind == "fexit" else {}
     start = 0
     for argument in hook.args:
         name, _, wanted = argument.partition("=")

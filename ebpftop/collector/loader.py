@@ -36,6 +36,7 @@ DETAIL_LINES = 20
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+PLAIN = (0, 0)  # of programs that are not of type TRACING
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 
 
@@ -79,15 +80,15 @@ class Order:
 
     Attributes:
         flags: for the compiler.
-        hook_types: BTF id of the raw tracepoint of each program whose arguments have types.
-        name: of the programs in the cache; empty where they cannot be kept.
+        hook_types: BTF id and way of attachment of each program of type TRACING.
+        name: of the programs in the cache.
         kept: what the cache has of them.
     """
 
     probe: Probe
     plan: hooks.Plan
     flags: list[str]
-    hook_types: dict[str, int]
+    hook_types: dict[str, tuple[int, int]]
     name: str
     kept: Bytecode | None
 
@@ -141,12 +142,19 @@ def _order(probe: Probe, kernel: Btf, cache: Cache) -> Order | Loaded:
         return Loaded(False, unavailable=True, reason=error.reason, hint=error.hint)
     except Exception as error:  # one probe's fault must not end the others
         return Loaded(False, reason=f"choosing its hooks failed: {error!r}")
-    types = {h.program: kernel.tracepoint_id(h.target) for h in plan.hooks if h.typed}
-    if not all(hook.kind in PROGRAM_TYPES for hook in plan.hooks):
-        return Order(probe, plan, flags, types, "", None)
+    types = {hook.program: _hook_type(hook, kernel) for hook in plan.hooks if _is_tracing(hook)}
     used = [*map_names(probe), *(f"{hook.kind} {hook.program}" for hook in plan.hooks), str(types)]
     name = file_name(probe, [*flags, *used])
     return Order(probe, plan, flags, types, name, cache.find(name))
+
+
+def _is_tracing(hook: Hook) -> bool:
+    return hook.typed or hook.kind in ("fentry", "fexit")
+
+
+def _hook_type(hook: Hook, kernel: Btf) -> tuple[int, int]:
+    find = kernel.tracepoint_id if hook.kind == "raw_tracepoint" else kernel.function_id
+    return find(hook.target), hooks.ATTACH_TYPES[hook.kind]
 
 
 def _child(channel: socket.socket, order: Order | Loaded, cache: Cache, log: int) -> NoReturn:
@@ -239,19 +247,20 @@ def _compile(order: Order, cache: Cache) -> Result:
 
     source = registry.source(order.probe)
     module = BPF(src_file=str(source), cflags=[*order.flags, f"-I{PROBES}", f"-I{source.parent}"])
-    kinds = {**PROGRAM_TYPES, "kprobe": BPF.KPROBE, "kretprobe": BPF.KPROBE}
-    types = {hook.program: TRACING if hook.typed else kinds[hook.kind] for hook in order.plan.hooks}
+    types = {
+        hook.program: TRACING if hook.typed else PROGRAM_TYPES[hook.kind]
+        for hook in order.plan.hooks
+    }
     programs = {name: _load_program(order, module, name, kind) for name, kind in types.items()}
     maps = {name: module[name].map_fd for name in map_names(order.probe)}
-    result = _attach_all(order, maps, programs, module)
-    if order.name:
-        # A probe that runs must not fail for what its next start would like to find.
-        with contextlib.suppress(OSError, BytecodeError):
-            codes = {
-                name: (programs[name], kind, module.dump_func(name), order.hook_types.get(name, 0))
-                for name, kind in types.items()
-            }
-            cache.keep(order.name, bytecode.take(codes, maps, *_terms(module)))
+    result = _attach_all(order, maps, programs)
+    # A probe that runs must not fail for what its next start would like to find.
+    with contextlib.suppress(OSError, BytecodeError):
+        codes = {
+            name: (programs[name], kind, module.dump_func(name), *order.hook_types.get(name, PLAIN))
+            for name, kind in types.items()
+        }
+        cache.keep(order.name, bytecode.take(codes, maps, *_terms(module)))
     return result
 
 
@@ -260,7 +269,7 @@ def _load_program(order: Order, module: Any, name: str, kind: int) -> int:
     if kind != TRACING:
         return int(module.load_func(name, kind).fd)
     code = module.dump_func(name)
-    return bpf.load_program(name, kind, code, *_terms(module), order.hook_types[name])
+    return bpf.load_program(name, kind, code, *_terms(module), *order.hook_types[name])
 
 
 def _terms(module: Any) -> tuple[str, int]:
@@ -281,13 +290,11 @@ def map_names(probe: Probe) -> list[str]:
     return [*names, "lost"] if probe.lost else names
 
 
-def _attach_all(
-    order: Order, maps: dict[str, int], programs: dict[str, int], module: Any = None
-) -> Result:
+def _attach_all(order: Order, maps: dict[str, int], programs: dict[str, int]) -> Result:
     links: list[int] = []
     try:
         for hook in order.plan.hooks:
-            links += _attach(hook, programs[hook.program], module)
+            links += _attach(hook, programs[hook.program])
         specs = [(name, bpf.map_spec(fd)) for name, fd in maps.items()]
     except BaseException:
         for fd in links:  # a second try must not run beside half of the first
@@ -304,16 +311,14 @@ def _attach_all(
     return loaded, [*maps.values(), *programs.values(), *links]
 
 
-def _attach(hook: Hook, program_fd: int, module: Any) -> list[int]:
+def _attach(hook: Hook, program_fd: int) -> list[int]:
     """Attach one program; returns the descriptors that keep it attached."""
-    if hook.kind == "raw_tracepoint":
-        return [bpf.open_raw_tracepoint("" if hook.typed else hook.target, program_fd)]
     if hook.kind == "perf_event":
         cpus = cpu_list(ONLINE_CPUS.read_text())
         return [bpf.open_cpu_clock(cpu, hook.frequency, program_fd) for cpu in cpus]
-    attach = module.attach_kprobe if hook.kind == "kprobe" else module.attach_kretprobe
-    attach(event=hook.target, fn_name=hook.program)
-    return [fd for fds in module.kprobe_fds.values() for fd in fds.values()][-1:]
+    if hook.kind in ("kprobe", "kretprobe"):
+        return [bpf.open_kprobe(hook.target, hook.kind == "kretprobe", program_fd)]
+    return [bpf.open_raw_tracepoint("" if _is_tracing(hook) else hook.target, program_fd)]
 
 
 def _tail(log: int) -> str:

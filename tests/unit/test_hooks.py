@@ -13,8 +13,9 @@ TASK = "struct task_struct *"
 class Kernel:
     """Stands in for `Btf`: tracepoints with their argument types, members, enumerators."""
 
-    def __init__(self, tracepoints, members=("a.b",), enumerators=()):
+    def __init__(self, tracepoints, members=("a.b",), enumerators=(), functions=()):
         self._tracepoints = tracepoints
+        self._functions = dict(functions)
         self._members = {*members, *COMMON}
         self._enumerators = dict(enumerators)
 
@@ -27,8 +28,11 @@ class Kernel:
     def enumerator(self, path):
         return self._enumerators.get(path)
 
-    def has_function(self, name):
-        return False
+    def function(self, name):
+        return self._functions.get(name)
+
+    def function_id(self, name):
+        return len(name) if name in self._functions else 0
 
 
 COMMON = [
