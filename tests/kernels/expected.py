@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 # cache of compiled programs, `record`, `top`, symbols of user programs), and costs minutes there.
 TESTS = (
     "tests/bpf/test_biotop.py",
+    "tests/bpf/test_disks.py",
     "tests/bpf/test_tcptop.py",
     "tests/bpf/test_cachestat.py",
     "tests/bpf/test_syscount.py",
@@ -48,7 +49,12 @@ class Failure:
         )
 
 
-LEFT_OUT: tuple[Left, ...] = ()
+LEFT_OUT = (
+    Left(
+        "tests/bpf/test_containers.py::test_processes_in_a_container_are_said_with_its_name*",
+        "what a runtime calls a container is not the kernel's; its daemons take minutes here",
+    ),
+)
 FAILURES: tuple[Failure, ...] = ()
 
 
