@@ -163,3 +163,28 @@ def test_what_the_environment_hides_is_not_there(monkeypatch, hidden):
     assert [str(hook) for hook in hooks.plan(probe(ways), kernel).hooks] == ["raw_tp:best"]
     monkeypatch.setenv("EBPFTOP_WITHOUT", f"raw_tp:other,{hidden}")
     assert [str(hook) for hook in hooks.plan(probe(ways), kernel).hooks] == ["raw_tp:old"]
+
+
+TASK_BTF = {"bpf_func_id.BPF_FUNC_get_current_task_btf": 158}
+
+
+@pytest.mark.parametrize(("enumerators", "typed"), [(TASK_BTF, True), ({}, False)])
+def test_arguments_have_types_where_the_kernel_has_them(enumerators, typed):
+    hook = raw_tracepoint("sched_wakeup", "on_wakeup", f"task={TASK}", typed=True)
+    kernel = Kernel({"sched_wakeup": [TASK]}, enumerators=enumerators)
+    assert [hook.typed for hook in hooks.plan(probe(hook), kernel).hooks] == [typed]
+
+
+def test_a_hook_that_does_not_ask_for_types_gets_none():
+    kernel = Kernel({"sched_wakeup": [TASK]}, enumerators=TASK_BTF)
+    plan = hooks.plan(probe(raw_tracepoint("sched_wakeup", "on_wakeup")), kernel)
+    assert not any(hook.typed for hook in plan.hooks)
+
+
+def test_where_the_types_do_not_tell_of_cgroups_that_is_said(monkeypatch):
+    monkeypatch.setitem(hooks.COMMON_OPTIONAL, "CGROUP_LEVEL", "cgroup.renamed")
+    plan = hooks.plan(probe(), Kernel({}))
+    assert plan.missing == (hooks.WITHOUT_CGROUPS,)
+    assert hooks.HAVE_CGROUPS not in plan.flags
+    monkeypatch.undo()
+    assert hooks.HAVE_CGROUPS in hooks.plan(probe(), Kernel({})).flags
