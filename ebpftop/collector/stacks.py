@@ -11,9 +11,11 @@ import contextlib
 import json
 import select
 import socket
+import struct
 import sys
 import time
 from collections import OrderedDict
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ebpftop.paths import PACKAGE
@@ -33,16 +35,67 @@ KERNEL_SUFFIX = "_[k]"
 UNKNOWN = "[unknown]"  # as in symboliser.py
 NOT_KEPT = "[stack not kept]"
 NO_STACK = "[no stack]"
+NUMBER = "[0x"
 CUT = "[cut off]"
 NO_FRAME_POINTERS = "[no frame pointers]"
-# Where threads begin: a stack of one of these alone is whole.
-ENTRIES = ("_start", "clone", "__clone", "clone3", "__clone3")
+# A helper that does not answer for so long is given up, and so are those that it was asked about.
+HANGS_S = 15.0
+# Where programs and threads begin: a walk that comes to one of these is whole. glibc's, musl's, the
+# dynamic linker's and Go's.
+ENTRIES = frozenset(
+    (
+        "main",
+        "_start",
+        "_start_c",
+        "_dl_start_user",
+        "_dl_start",
+        "__libc_start_call_main",
+        "__libc_start_main",
+        "__libc_start_main_impl",
+        "libc_start_main_stage2",
+        "start_thread",
+        "clone",
+        "__clone",
+        "clone3",
+        "__clone3",
+        "__clone_internal",
+        "__start_context",
+        "_rt0_amd64",
+        "_rt0_amd64_linux",
+        "runtime.goexit",
+        "runtime.goexit.abi0",
+        "runtime.mstart",
+        "runtime.mstart.abi0",
+        "runtime.mcall",
+        "runtime.rt0_go",
+        "runtime.rt0_go.abi0",
+        "runtime.systemstack_switch",
+    )
+)
+# The C library without names of its inner functions: where threads begin may be one of those.
+C_LIBRARY = ("[libc.so", "[libc-", "[libpthread", "[ld-", "[ld.")
 # What the tracepoint itself has put on the stack; how much varies with who else traces.
 TRACING = ("bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_prog_")
 TRACING_FRAMES = 6
 
+START = struct.Struct("=Q")  # the first member of `struct who`
+
 Process = tuple[int, bytes]
-Names = dict[int, str]
+Request = tuple[int, int, int, list[int]]
+
+
+class Names:
+    """Names of a process's addresses; `frameless` are those that lose who called them."""
+
+    def __init__(self, serial: int = 0) -> None:
+        self.serial = serial
+        self.texts: dict[int, str] = {}
+        self.frameless: set[int] = set()
+
+    def learn(self, addresses: list[int], texts: list[str], frameless: list[int]) -> None:
+        """Take what the helper answered."""
+        self.texts.update(zip(addresses, map(sys.intern, texts)))
+        self.frameless.update(frameless)
 
 
 class Helper:
@@ -62,12 +115,12 @@ class Helper:
             )
         self._input = b""
 
-    def ask(self, requests: list[tuple[int, int, list[int]]]) -> None:
+    def ask(self, requests: list[Request]) -> None:
         """Send requests; one batch at a time. Raises OSError where it has gone."""
         self._channel.sendall(json.dumps(requests).encode() + b"\n")
 
-    def answer(self, wait_s: float) -> list[list[str]] | None:
-        """The names asked for, or None if they are not there in time.
+    def answer(self, wait_s: float) -> list[tuple[list[str], list[int]]] | None:
+        """Names and frameless addresses, as in symboliser.py, or None if not there in time.
 
         Raises OSError where it has gone.
         """
@@ -80,7 +133,7 @@ class Helper:
             if not data:
                 raise ConnectionResetError("the symboliser went away")
             self._input += data
-        answer: list[list[str]] = json.loads(self._input)
+        answer: list[tuple[list[str], list[int]]] = json.loads(self._input)
         self._input = b""
         return answer
 
@@ -135,9 +188,10 @@ class Stacks:
         self._helper: Helper | None = None
         self._starts = 0
         self._serial = 0
-        self._kernel: Names = {}
-        self._processes: OrderedDict[Process, tuple[int, Names]] = OrderedDict()
+        self._kernel = Names()
+        self._processes: OrderedDict[Process, Names] = OrderedDict()
         self._asked: list[tuple[Names, list[int]]] = []
+        self._asked_s = 0.0
         self._folded: OrderedDict[StackKey, str] = OrderedDict()
 
     def _start(self) -> None:
@@ -160,7 +214,7 @@ class Stacks:
             if self._helper and not self._asked:
                 self._ask(self._helper, fresh)
                 self._collect(until_s)
-        except (OSError, ValueError):  # it died, or talks nonsense
+        except (OSError, ValueError, TypeError):  # it died, hangs, or talks nonsense
             self._end()
             self._start()
 
@@ -171,7 +225,7 @@ class Stacks:
             if frames is None or room <= 0:
                 continue
             for process, addresses in (KERNEL, frames.kernel), ((pid, who), frames.user):
-                unnamed = set(addresses).difference(self._known(process)[1])
+                unnamed = set(in_functions(addresses)).difference(self._known(process).texts)
                 unnamed -= wanted.get(process, set())
                 if unnamed:
                     wanted.setdefault(process, set()).update(unnamed)
@@ -180,9 +234,10 @@ class Stacks:
             return
         requests = []
         for process, unnamed in wanted.items():
-            serial, names = self._known(process)
+            names = self._known(process)
             self._asked.append((names, list(unnamed)))
-            requests.append((process[0], serial, self._asked[-1][1]))
+            requests.append((process[0], names.serial, _start_ns(process), self._asked[-1][1]))
+        self._asked_s = time.monotonic()
         helper.ask(requests)
 
     def _collect(self, until_s: float) -> None:
@@ -191,54 +246,92 @@ class Stacks:
             return
         answer = self._helper.answer(max(0.0, until_s - time.monotonic()))
         if answer is None:
+            if time.monotonic() - self._asked_s > HANGS_S:
+                # A file system that does not answer, or a name made to take for ever.
+                for names, addresses in self._asked:
+                    names.learn(addresses, [f"[{address:#x}]" for address in addresses], [])
+                raise TimeoutError("the symboliser hangs")
             return
         for (names, addresses), given in zip(self._asked, answer):
-            names.update(zip(addresses, map(sys.intern, given)))
+            names.learn(addresses, *given)
         self._asked = []
 
-    def _known(self, process: Process) -> tuple[int, Names]:
-        """Serial number and names of a process, which moves to the end of the queue."""
+    def _known(self, process: Process) -> Names:
+        """What is known of a process, which moves to the end of the queue."""
         if process == KERNEL:
-            return 0, self._kernel
+            return self._kernel
         known = self._processes.pop(process, None)
         if known is None:
             self._serial += 1
-            known = (self._serial, {})
+            known = Names(self._serial)
         self._processes[process] = known
         return known
 
     def _shrink(self) -> None:
         while len(self._folded) > FOLDED_LIMIT:
             self._folded.popitem(last=False)
-        number = sum(len(names) for _, names in self._processes.values())
+        number = sum(len(names.texts) for names in self._processes.values())
         while number > NAMES_LIMIT:
-            _, (_, names) = self._processes.popitem(last=False)
-            number -= len(names)
+            _, names = self._processes.popitem(last=False)
+            number -= len(names.texts)
 
     def _put_together(self, key: StackKey, frames: Frames | None) -> tuple[str, int]:
         """Folded text of a stack, and how many of its addresses have no name yet."""
         if frames is None:
             return NOT_KEPT, 0
-        _, names = self._known(key[:2])
-        unnamed = sum(address not in self._kernel for address in frames.kernel)
-        unnamed += sum(address not in names for address in frames.user)
-        kernel = [self._kernel.get(a) or f"[{a:#x}]" for a in frames.kernel]
-        user = [names.get(a) or f"[{a:#x}]" for a in frames.user]
-        return folded(kernel, user, frames), unnamed
+        known = self._known(key[:2])
+        kernel, user = in_functions(frames.kernel), in_functions(frames.user)
+        kernel_names = [self._kernel.texts.get(a) or f"[{a:#x}]" for a in kernel]
+        user_names = [known.texts.get(a) or f"[{a:#x}]" for a in user]
+        unnamed = sum(a not in self._kernel.texts for a in kernel)
+        unnamed += sum(a not in known.texts for a in user)
+        frameless = [a in known.frameless for a in user]
+        return folded(kernel_names, user_names, frames, frameless), unnamed
 
 
-def is_broken(user: list[str]) -> bool:
-    """Whether a program's frames, leaf first, end where the walk failed, not where threads begin.
+def in_functions(addresses: Sequence[int]) -> list[int]:
+    """Addresses within the functions of the frames, leaf first.
 
-    Code without frame pointers keeps other things in that register: the walk then stops at once, or
-    goes on through addresses that belong to no code.
+    All but the first are where a call returns to; if the call is the last thing in its function,
+    that is where the next function begins.
     """
-    if len(user) == 1:
-        return user[0] not in (*ENTRIES, UNKNOWN)
-    return bool(user) and user[-1] == UNKNOWN and set(user) != {UNKNOWN}
+    return [*addresses[:1], *(max(0, address - 1) for address in addresses[1:])]
 
 
-def folded(kernel: list[str], user: list[str], frames: Frames) -> str:
+def _start_ns(process: Process) -> int:
+    """When a process began, as the kernel saw it; 0 for not known."""
+    who = process[1]
+    return int(START.unpack_from(who)[0]) if len(who) >= START.size else 0
+
+
+def whole(user: list[str], frameless: Sequence[bool], cut: bool) -> list[str]:
+    """A program's frames, leaf first, with a mark wherever frames are missing.
+
+    Code without frame pointers leaves that of who called it in its register, whom the walk then
+    passes over; or it keeps other things there, at which the walk stops, or goes on through
+    addresses that belong to no code.
+    """
+    if set(user) <= {UNKNOWN}:  # of a process that has gone, all are
+        return [*user, CUT] if cut else user
+    frames = []
+    arrived = False
+    for name, loses_caller in zip_longest(user, frameless, fillvalue=False):
+        frames.append(str(name))
+        arrived = arrived or name in ENTRIES
+        if loses_caller and not arrived:
+            frames.append(NO_FRAME_POINTERS)
+    if cut:
+        return [*frames, CUT]
+    while frames[-1] in (UNKNOWN, NO_FRAME_POINTERS):
+        frames.pop()
+    arrived = arrived or (len(frames) > 1 and frames[-1].startswith(C_LIBRARY))
+    arrived = arrived or frames[-1].startswith(NUMBER)  # this cannot be told yet
+    return frames if arrived else [*frames, NO_FRAME_POINTERS]
+
+
+def folded(
+    kernel: list[str], user: list[str], frames: Frames, frameless: Sequence[bool] = ()
+) -> str:
     """Text of a stack, root first, from the names of its frames, leaf first."""
     for position in reversed(range(min(TRACING_FRAMES, len(kernel)))):
         if kernel[position].startswith(TRACING):
@@ -246,11 +339,6 @@ def folded(kernel: list[str], user: list[str], frames: Frames) -> str:
             break
     if frames.kernel_cut:
         kernel.append(CUT)
-    if frames.user_cut:
-        user.append(CUT)
-    elif is_broken(user):
-        while user[-1] == UNKNOWN:
-            user.pop()
-        user.append(NO_FRAME_POINTERS)
-    leaf_first = [name + KERNEL_SUFFIX for name in kernel] + user
+    program = whole(user, frameless, frames.user_cut)
+    leaf_first = [name + KERNEL_SUFFIX for name in kernel] + program
     return ";".join(reversed(leaf_first)) or NO_STACK

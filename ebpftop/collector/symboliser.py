@@ -1,168 +1,148 @@
 """`python3 -m ebpftop.collector.symboliser`: the helper process that names addresses.
 
-BCC's symboliser comes with libLLVM, 70 MB that the collector is to be spared. It serves one socket,
-its standard input, and ends when that closes, however the collector came to its end.
+It may have to read large files, which the collector has no time for. It serves one socket, its
+standard input, and ends when that closes, however the collector came to its end.
 
-A request is a line of JSON, `[[pid, serial, [address, ...]], ...]`, with pid -1 for the kernel; the
-answer a line with a list of names for each. Names are never empty: an address that has no name is
-`[module+0x1f]` or `[unknown]`. A new serial means that the process is another one than before.
+A request is a line of JSON, `[[pid, serial, start_ns, [address, ...]], ...]`, with pid -1 for the
+kernel; the answer a line with `[[name, ...], [address, ...]]` for each: the names, and those of the
+addresses where a walk along frame pointers passes over the caller. Names are never empty: an
+address that has no name is `[module+0x1f]`, `[compiled code]` or `[unknown]`. A new serial means
+that the process is another one than before, or runs another program.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
-import re
+import resource
 import signal
 import socket
 import time
 from collections import OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpftop.collector.symbols import files
+from ebpftop.collector.symbols.image import Image, Name
+from ebpftop.collector.symbols.kernel import Kernel
+from ebpftop.collector.symbols.perfmap import PerfMap
+from ebpftop.collector.symbols.process import VDSO, Mapping, Process
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
+
+    from ebpftop.collector.symbols.files import Content
 
 KERNEL = -1
 UNKNOWN = "[unknown]"
+COMPILED = "[compiled code]"
 NAME_LIMIT = 200
-PROCESSES = 16  # symbol tables kept at a time
-REFRESH_S = 5.0  # a process is asked for new libraries at most so often
-FUNCTION_LIMIT = 1 << 16  # further behind a kernel symbol than this is somewhere else
-RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
+PROCESSES = 64  # whose mappings are kept
+IMAGES = 500
+IMAGES_BYTES = 64 << 20
+REFRESH_S = 5.0  # the kernel is asked for new modules at most so often
+MEMORY_BYTES = 1 << 30  # a name may be made so that it takes all there is to write it out
 
-
-class Symbol(ctypes.Structure):
-    """`struct bcc_symbol` (src/cc/bcc_syms.h)."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("demangled", ctypes.c_char_p),
-        ("module", ctypes.c_char_p),
-        ("offset", ctypes.c_uint64),
-    )
-
-
-class Tables:
-    """The symbol tables of one process, or of the kernel."""
-
-    def __init__(self, lib: ctypes.CDLL, pid: int) -> None:
-        self._lib = lib
-        self._pid = pid
-        self._tables = lib.bcc_symcache_new(pid, None)
-        self._read_s = time.monotonic()
-        self._ranges: list[tuple[int, int, int]] | None = None
-
-    def name(self, address: int) -> str:
-        """The function that an address belongs to."""
-        symbol = Symbol()
-        found = self._resolve(address, symbol)
-        if not found and not symbol.module and self._read_again():
-            found = self._resolve(address, symbol)
-        if not found:
-            return self._place(address, symbol)
-        text = symbol.demangled or symbol.name
-        self._lib.bcc_symbol_free_demangle_name(ctypes.byref(symbol))
-        return clean(text) or UNKNOWN
-
-    def _place(self, address: int, symbol: Symbol) -> str:
-        """Where an address is that has no name: in which file, and how far from its beginning."""
-        module = os.path.basename(clean(symbol.module or b"")).strip("[]")
-        if not module:
-            return UNKNOWN
-        offset = symbol.offset
-        if offset == address:  # a file that BCC cannot read: deleted, or in memory only
-            offset = self._file_offset(address)
-        return f"[{module.removesuffix(' (deleted)')}+{offset:#x}]"
-
-    def _file_offset(self, address: int) -> int:
-        if self._ranges is None:
-            self._ranges = list(_ranges(self._pid))
-        for start, end, offset in self._ranges:
-            if start <= address < end:
-                return address - start + offset
-        return address
-
-    def free(self) -> None:
-        """Give the tables back."""
-        self._lib.bcc_free_symcache(self._tables, self._pid)
-
-    def _resolve(self, address: int, symbol: Symbol) -> bool:
-        if self._lib.bcc_symcache_resolve(self._tables, address, ctypes.byref(symbol)) < 0:
-            return False
-        # BCC knows where kernel symbols begin, but not where they end.
-        return self._pid != KERNEL or symbol.offset < FUNCTION_LIMIT
-
-    def _read_again(self) -> bool:
-        """Libraries may have been loaded, code compiled, or modules inserted since."""
-        now_s = time.monotonic()
-        if now_s - self._read_s < REFRESH_S:
-            return False
-        self._read_s = now_s
-        if self._pid == KERNEL:
-            self.free()
-            self._tables = self._lib.bcc_symcache_new(KERNEL, None)
-            return True
-        if not Path(f"/proc/{self._pid}").exists():
-            return False  # what is known of it would be forgotten
-        self._lib.bcc_symcache_refresh(self._tables)
-        self._ranges = None
-        return True
-
-
-def _ranges(pid: int) -> Iterator[tuple[int, int, int]]:
-    """First address, end and file offset of what a process has mapped to run (proc(5), maps)."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        addresses, rights, offset, *_ = line.split()
-        if "x" in rights:
-            start, _, end = addresses.partition("-")
-            yield int(start, 16), int(end, 16), int(offset, 16)
+Answer = tuple[list[str], list[int]]
 
 
 class Symboliser:
-    """Names addresses; keeps the tables of the kernel and of the processes asked for last."""
+    """Names addresses; keeps what it has read of the kernel, of files and of processes."""
 
     def __init__(self) -> None:
-        """Raises OSError where libbcc cannot be loaded."""
-        lib = ctypes.CDLL("libbcc.so.0")
-        lib.bcc_symcache_new.argtypes = [ctypes.c_int, ctypes.c_void_p]
-        lib.bcc_symcache_new.restype = ctypes.c_void_p
-        lib.bcc_free_symcache.argtypes = [ctypes.c_void_p, ctypes.c_int]
-        lib.bcc_symcache_refresh.argtypes = [ctypes.c_void_p]
-        resolve = lib.bcc_symcache_resolve
-        resolve.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.POINTER(Symbol)]
-        lib.bcc_symbol_free_demangle_name.argtypes = [ctypes.POINTER(Symbol)]
-        self._lib = lib
-        self._kernel = Tables(lib, KERNEL)
-        self._kernel.name(0)  # reads /proc/kallsyms, a tenth of a second, before anyone waits
-        self._processes: OrderedDict[int, tuple[int, Tables]] = OrderedDict()
+        """Reads the kernel's symbols, a fifth of a second, before anyone waits."""
+        self._kernel = Kernel()
+        self._kernel_read_s = time.monotonic()
+        self._processes: OrderedDict[int, tuple[int, Process, PerfMap]] = OrderedDict()
+        self._images: OrderedDict[Hashable, Image] = OrderedDict()
 
-    def names(self, pid: int, serial: int, addresses: list[int]) -> list[str]:
-        """A name for each address."""
-        tables = self._kernel if pid == KERNEL else self._tables(pid, serial)
-        return [tables.name(address) for address in addresses]
+    def names(self, pid: int, serial: int, start_ns: int, addresses: list[int]) -> Answer:
+        """A name for each address, and those whose callers a walk does not find."""
+        if pid == KERNEL:
+            return [self._kernel_name(address) for address in addresses], []
+        process, perf_map = self._process(pid, serial)
+        process.look(start_ns)
+        found = self._of_files(process, addresses)
+        left = [address for address in addresses if address not in found]
+        inside = [address for address in left if process.mapping(address)]
+        compiled = perf_map.names(process, inside) if inside else {}
+        names = []
+        for address in addresses:
+            text = found[address].text if address in found else compiled.get(address, "")
+            names.append(clean(text) or self._place(process, address))
+        return names, [address for address, name in found.items() if name.frameless]
 
-    def _tables(self, pid: int, serial: int) -> Tables:
+    def _kernel_name(self, address: int) -> str:
+        name = self._kernel.name(address)
+        now_s = time.monotonic()
+        if not name and now_s - self._kernel_read_s >= REFRESH_S:
+            self._kernel_read_s = now_s
+            self._kernel.read()
+            name = self._kernel.name(address)
+        return clean(name) or UNKNOWN
+
+    def _process(self, pid: int, serial: int) -> tuple[Process, PerfMap]:
         known = self._processes.pop(pid, None)
-        if known and known[0] != serial:
-            known[1].free()
-            known = None
-        self._processes[pid] = known or (serial, Tables(self._lib, pid))
+        if known is None or known[0] != serial:
+            known = (serial, Process(pid), PerfMap())
+        self._processes[pid] = known
         if len(self._processes) > PROCESSES:
-            self._processes.popitem(last=False)[1][1].free()
-        return self._processes[pid][1]
+            self._processes.popitem(last=False)
+        return known[1:]
+
+    def _of_files(self, process: Process, addresses: list[int]) -> dict[int, Name]:
+        """Names from the files that a process has mapped."""
+        parts: dict[Mapping, list[int]] = {}
+        for address in addresses:
+            mapping = process.mapping(address)
+            if mapping and (mapping.inode or mapping.path == VDSO):
+                parts.setdefault(mapping, []).append(address)
+        found: dict[int, Name] = {}
+        for mapping, inside in parts.items():
+            with contextlib.suppress(OSError), self._opened(process, mapping) as (image, content):
+                for address in inside:
+                    offset = address - mapping.start + mapping.offset
+                    name = image.name(image.address(offset), content)
+                    if name:
+                        found[address] = name
+        return found
+
+    @contextlib.contextmanager
+    def _opened(self, process: Process, mapping: Mapping) -> Iterator[tuple[Image, Content]]:
+        """The image behind a mapping, and its file. Raises OSError."""
+        if mapping.path == VDSO:
+            data = process.read_vdso(mapping)
+            memory = files.Memory(data)
+            yield self._image(data, memory, mapping, process), memory
+            return
+        with files.opened(process.open(mapping)) as file:
+            yield self._image(file.identity, file, mapping, process), file
+
+    def _image(
+        self, identity: Hashable, content: Content, mapping: Mapping, process: Process
+    ) -> Image:
+        image = self._images.pop(identity, None)
+        if image is None:
+            image = Image(content, mapping.path, (process.open_path, files.place_here))
+        self._images[identity] = image
+        held = sum(each.held_bytes for each in self._images.values())
+        while len(self._images) > 1 and (held > IMAGES_BYTES or len(self._images) > IMAGES):
+            held -= self._images.popitem(last=False)[1].held_bytes
+        return image
+
+    def _place(self, process: Process, address: int) -> str:
+        """Where an address is that has no name: in which file, and how far from its beginning."""
+        mapping = process.mapping(address)
+        if mapping is None:
+            return UNKNOWN
+        module = clean(mapping.file_name)
+        if not module or not (mapping.inode or mapping.path.startswith("[v")):
+            return COMPILED
+        return f"[{module}+{address - mapping.start + mapping.offset:#x}]"
 
 
-def clean(name: bytes) -> str:
+def clean(name: str) -> str:
     """A name that may stand in a folded stack: printable, without `;`, not endless."""
-    text = RUST_HASH.sub("", name.decode(errors="replace").strip())
-    text = "".join(c if c.isprintable() else "?" for c in text).replace(";", ":")
+    text = "".join(c if c.isprintable() else "?" for c in name.strip()).replace(";", ":")
     return text if len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
 
 
@@ -183,6 +163,8 @@ def _lines(channel: socket.socket) -> Iterator[bytes]:
 def main() -> None:
     """Serve standard input, which is a socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the collector's
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     channel = socket.socket(fileno=0)
     # The collector may go away before it has its answer.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
