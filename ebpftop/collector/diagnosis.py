@@ -45,6 +45,7 @@ EVERYTHING = (
     *("kernel reads", "hash map", "array map", "per-CPU array map", "LRU hash map"),
     "batch reads",
 )
+LOG = "the log may say what refused it:", "sudo journalctl -k -g 'audit|lockdown' -n 20"
 ENOTSUPP = 524  # include/linux/errno.h; not for programs to see, yet fentry gives it
 FREQUENCY = 99
 MEMLOCK_BYTES = 64 << 20  # what the maps of all probes take
@@ -82,6 +83,7 @@ class Facts:
         trials: what the kernel did; empty without root.
         typed: names of the probes that have raw tracepoints with types here.
         plans: what each probe would hang on.
+        hidden: what EBPFTOP_WITHOUT hides from them.
     """
 
     root: bool
@@ -98,6 +100,7 @@ class Facts:
     containers: Seen
     typed: tuple[str, ...]
     plans: tuple[Finding, ...]
+    hidden: str = ""
 
     def failed(self, *names: str) -> Trial | None:
         """The first of some trials that did not succeed."""
@@ -213,7 +216,8 @@ def _of_rights(facts: Facts) -> Iterator[Problem]:
     """What keeps root from being root."""
     rights = facts.rights
     lacking = _lacking(facts, "BPF", "PERFMON")
-    reads = facts.failed("kernel reads")
+    refused, reads = facts.failed("raw tracepoint"), facts.failed("kernel reads")
+    lockdown = facts.kernel.lockdown
     if rights.own_users:
         why = "its rights end at its user namespace; BPF programs see the whole machine"
         fix = "run it as root outside of the (rootless) container: sudo ebpftop doctor"
@@ -221,13 +225,11 @@ def _of_rights(facts: Facts) -> Iterator[Problem]:
     elif lacking:
         fix = _granted("BPF", "PERFMON")
         yield Problem("error", f"root without {lacking}", "the kernel loads no programs", fix)
-    told = facts.kernel.lockdown
-    noticed = reads and not facts.failed("raw tracepoint") and not told
-    if told == "confidentiality" or noticed:
+    if lockdown == "confidentiality" or (reads and not refused and not lockdown):
         yield _lockdown(facts)
-    elif facts.failed("raw tracepoint") and not lacking and not rights.own_users:
-        yield _no_programs(facts)
-    elif trial := facts.failed(*EVERYTHING):
+    elif refused and not lacking and not rights.own_users:
+        yield _no_programs(facts, refused)
+    elif not refused and (trial := facts.failed(*EVERYTHING)):
         why = f"{trial.reason}; every probe needs it"
         yield Problem("error", f"the kernel refuses: {trial.name}", why, "a newer kernel has it")
     if _locked_memory_is_short(facts):
@@ -247,17 +249,14 @@ def _lockdown(facts: Facts) -> Problem:
     return Problem("error", what, why, "it holds until the next boot", "sudo reboot")
 
 
-def _no_programs(facts: Facts) -> Problem:
-    trial = facts.failed("raw tracepoint")
-    assert trial is not None
+def _no_programs(facts: Facts, trial: Trial) -> Problem:
     what, why = "the kernel loads no BPF programs", trial.reason
     if trial.errno == errno.ENOSYS:
         fix = "boot a kernel built with CONFIG_BPF_SYSCALL=y"
     elif facts.rights.seccomp:
         fix = "start the container with --security-opt seccomp=unconfined"
     else:
-        fix = "the log says which module refused:"
-        return Problem("error", what, why, fix, "sudo journalctl -k -g 'audit|lockdown' -n 20")
+        return Problem("error", what, why, *LOG)
     return Problem("error", what, why, fix)
 
 
@@ -341,11 +340,10 @@ def _of_sight(facts: Facts) -> Iterator[Problem]:
 
 def _of_probes(facts: Facts, probes: list[Finding]) -> Iterator[Problem]:
     """What each probe lacks; those that lack the same are said together."""
+    if facts.hidden:
+        why = f"the probes do without {facts.hidden}; it is there for tests"
+        yield Problem("warning", "EBPFTOP_WITHOUT is set", why, "", "unset EBPFTOP_WITHOUT")
     lacking = [probe for probe in probes if probe.state != "full"]
-    if lacking and facts.kernel.has_kprobes and not facts.kernel.tracefs:
-        why = "whether the kernel has kprobes is read there"
-        command = "sudo mount -t tracefs tracefs /sys/kernel/tracing"
-        yield Problem("warning", "tracefs is not mounted", why, "", command)
     level: Level = "warning" if any(probe.state != "unavailable" for probe in probes) else "error"
     groups: dict[tuple[str, str, str], list[str]] = {}
     for probe in lacking:
@@ -353,7 +351,9 @@ def _of_probes(facts: Facts, probes: list[Finding]) -> Iterator[Problem]:
     for (state, reason, hint), names in groups.items():
         shows = "shows less than it could" if len(names) == 1 else "show less than they could"
         does = "cannot run" if state == "unavailable" else shows
-        command = "sudo sysctl kernel.perf_event_max_sample_rate=100000"
-        command = command if "perf_event_max_sample_rate" in reason else ""
-        fix = "" if command else hint or "a newer kernel has what is missing"
+        fix, command = hint or "a newer kernel has what is missing", ""
+        if "perf_event_max_sample_rate" in reason:
+            fix, command = "", "sudo sysctl kernel.perf_event_max_sample_rate=100000"
+        elif "refused" in reason:
+            fix, command = LOG
         yield Problem(level, f"{', '.join(names)} {does}", reason, fix, command)

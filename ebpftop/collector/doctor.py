@@ -11,14 +11,14 @@ from ebpftop import __version__, registry
 from ebpftop.collector import diagnosis, kernel_facts, toolchain, trials
 from ebpftop.collector.btf import Btf, BtfError
 from ebpftop.collector.diagnosis import Facts, Problem
-from ebpftop.collector.hooks import COMMON_ABILITIES
+from ebpftop.collector.hooks import COMMON_ABILITIES, WITHOUT
 from ebpftop.collector.survey import Finding, survey
-from ebpftop.probe import AllOf, FirstOf, Hook
+from ebpftop.hook import AllOf, FirstOf, Hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ebpftop.probe import HookPlan
+    from ebpftop.hook import HookPlan
 
 NEEDS_ROOT = (
     "whether the kernel loads programs and maps",
@@ -103,6 +103,7 @@ def _facts(unchecked: list[str]) -> Facts:
         find("containers", lambda: kernel_facts.containers_seen(layout), nothing_seen),
         tuple(_typed(plans)) if btf and _has_types(btf) else (),
         tuple(plans),
+        os.environ.get(WITHOUT, ""),
     )
 
 

@@ -229,11 +229,10 @@ def _lockdown(root: Path) -> str:
 
 
 def _has_kprobes(root: Path, config: dict[str, str]) -> bool | None:
-    if (root / "sys/bus/event_source/devices/kprobe").exists():
-        return True
-    if config:
-        return config["KPROBES"] == "y"
-    return False if (root / "sys/bus/event_source/devices").exists() else None
+    events = root / "sys/bus/event_source/devices"
+    if not events.exists():
+        return config["KPROBES"] == "y" if config else None
+    return (events / "kprobe").exists()
 
 
 def _has_controllers(kind: str, options: str) -> bool:

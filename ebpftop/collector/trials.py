@@ -34,7 +34,6 @@ MAPS = {"hash": 1, "array": 2, "per-CPU array": 6, "LRU hash": 9}
 SWITCH = "sched_switch"  # runs all the time, so that a program there is met by real events
 EXEC = "sched/sched_process_exec"
 FUNCTION = "vfs_fsync"  # in every kernel, exported, and seldom called
-KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe/type")
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 
@@ -138,12 +137,9 @@ def _tracepoint() -> None:
 
 
 def _kprobe() -> None:
-    number = _read(KPROBE_PMU)
-    if not number:
+    if not bpf.KPROBE_PMU.exists():
         raise _AbsentError("this kernel has no kprobes")
-    function = ctypes.create_string_buffer(FUNCTION.encode())
-    attr = bpf.PerfEventAttr(type=int(number), config1=ctypes.addressof(function))
-    _attached(_load(KPROBE), lambda fd: bpf.open_perf_event(attr, 0, fd))
+    _attached(_load(KPROBE), lambda fd: bpf.open_kprobe(FUNCTION, returns=False, program_fd=fd))
 
 
 def _fentry() -> None:

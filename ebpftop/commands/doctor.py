@@ -136,6 +136,8 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "cgroups", _cgroups(facts)
     yield "containers", _containers(facts)
     if not facts.trials:
+        has = {True: "there, not tried", False: "not in this kernel", None: "not known"}
+        yield "kprobes", has[kernel.has_kprobes]
         return
     done = [trial.name for trial in facts.trials if trial.ok and not trial.name.endswith(" map")]
     maps = [trial.name[:-4] for trial in facts.trials if trial.ok and trial.name.endswith(" map")]

@@ -104,7 +104,7 @@ def test_the_kernel_loads_what_the_probes_are_made_of():
 
 def test_kprobes_are_there_exactly_where_the_kernel_has_their_events():
     kprobe = trial(said(), "kprobe")
-    assert kprobe["ok"] == trials.KPROBE_PMU.exists()
+    assert kprobe["ok"] == bpf.KPROBE_PMU.exists()
     assert kprobe["ok"] or kprobe["reason"] == "this kernel has no kprobes"
 
 
@@ -123,6 +123,28 @@ def test_nothing_is_left_in_the_kernel_or_open():
     while "doctor" in programs() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "doctor" not in programs()
+
+
+def test_a_hook_that_is_hidden_is_done_without_and_told(monkeypatch):
+    monkeypatch.setenv("EBPFTOP_WITHOUT", "raw_tp:sys_enter")
+    report = said()
+    hooks = next(probe["hooks"] for probe in report["probes"] if probe["probe"] == "syscount")
+    assert "raw_tp:sys_enter" not in hooks
+    assert "EBPFTOP_WITHOUT is set" in problems(report, "warning")
+
+
+def test_what_the_kernel_refuses_makes_a_plan_none(monkeypatch):
+    """fentry may be there by its type, and be refused all the same."""
+    hidden = "raw_tp:mm_filemap_get_pages"
+    monkeypatch.setenv("EBPFTOP_WITHOUT", hidden)
+    report = said()
+    probe = next(probe for probe in report["probes"] if probe["probe"] == "cachestat")
+    plan = [hook for hook in probe["hooks"] if hook.startswith(("fentry:", "fexit:"))]
+    if plan and not trial(report, "fentry")["ok"]:
+        assert (probe["state"], probe["reason"][:8]) == ("unavailable", "fentry: ")
+        assert any(what.startswith("cachestat cannot run") for what in problems(report, "warning"))
+    else:
+        assert probe["hooks"]
 
 
 def test_on_a_screen_it_fits_into_80_columns():
