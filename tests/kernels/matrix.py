@@ -24,6 +24,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,12 +69,12 @@ class Plan:
         """Where its results and its log go."""
         return BUILD / f"{self.kernel.release}-{self.cgroups}"
 
-    def command(self, timeout_s: float) -> list[str]:
-        """What boots it, to be run in the repository's folder."""
+    def command(self, tree: Path, timeout_s: float) -> list[str]:
+        """What boots it and runs its tests in `tree`; to be run in the repository's folder."""
         options = ("--cgroups", self.cgroups, "--disks", "2", "--timeout", f"{timeout_s:.0f}")
         runner = (sys.executable, "-m", run_in_kernel.__name__, *options, "--shared", self.folder)
         version = self.kernel.release.removesuffix(f"-{packages.FLAVOUR}")
-        inside = ("--folder", str(BUILD / "tree"))
+        inside = ("--folder", str(tree))
         return [*map(str, runner), *inside, version, "--", PREPARE + shlex.join(self.tests)]
 
 
@@ -89,9 +90,7 @@ def plan(asked: str, tests: tuple[str, ...], folder: Path, update: bool) -> Plan
 
 
 def copy_of_the_tree(folder: Path) -> None:
-    """What the tests need of this folder, anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """What the tests need of this one, in another."""
     without = shutil.ignore_patterns("__pycache__", "__snapshots__", ".*")
     for path in map(ROOT.joinpath, COPIED):
         if path.is_dir():
@@ -116,8 +115,8 @@ def plans_of(kernels: list[str], tests: tuple[str, ...], update: bool) -> list[P
 class Guests:
     """Boots guests, some at a time; none outlives it."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, tree: Path, timeout_s: float) -> None:
+        self._tree, self._timeout_s = tree, timeout_s
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def boot(self, wanted: Plan) -> Boot:
@@ -126,7 +125,7 @@ class Guests:
         (wanted.folder / RESULTS).unlink(missing_ok=True)
         began = time.monotonic()
         with (wanted.folder / "log").open("wb") as log:
-            command = wanted.command(self._timeout_s)
+            command = wanted.command(self._tree, self._timeout_s)
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
             self._processes.append(process)
             status = process.wait()
@@ -188,8 +187,10 @@ def main(arguments: list[str] | None = None) -> int:
     plans = plans_of(asked.kernels or list(KERNELS), tuple(asked.tests or ()), asked.update)
     if not plans:
         return 0
-    copy_of_the_tree(BUILD / "tree")
-    boots = Guests(asked.timeout).boot_all(plans, asked.together)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix="tree-") as tree:
+        copy_of_the_tree(Path(tree))
+        boots = Guests(Path(tree), asked.timeout).boot_all(plans, asked.together)
     (BUILD / "results.json").write_text(json.dumps(as_json(boots), indent=1) + "\n")
     print(text(boots))
     return 0 if all(boot.good for boot in boots) else 1
