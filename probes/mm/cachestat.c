@@ -3,27 +3,27 @@
 // Measures: pages of read(2) and its kin, split into hits and misses; pages that became dirty; page
 //     faults on mapped files and those among them that brought their page in; pages added; and,
 //     apart from these, pages that hold no file's data but the file system's own (metadata).
-// Hooks: mm_filemap_get_pages, mm_filemap_fault and mm_filemap_map_pages (6.12),
-//     mm_filemap_add_to_page_cache (any), writeback_dirty_folio (5.16).
+// Hooks: mm_filemap_get_pages, mm_filemap_fault and mm_filemap_map_pages (6.12);
+//     mm_filemap_add_to_page_cache (any); writeback_dirty_folio (5.16) or writeback_dirty_page.
+//     Before 6.12, by fentry or kprobe: beginning and end of filemap_read (5.12) or
+//     generic_file_buffered_read, and of filemap_splice_read (6.5); filemap_fault,
+//     filemap_map_pages.
 // Cost: about 0.15 us for a read of a cached page, 0.3 us for a long one, 0.3 us for a folio that
-// is
-//     added, 0.25 us for a fault or a folio that becomes dirty.
+//     is added, 0.25 us for a fault or a folio that becomes dirty. Before 6.12 a read has two
+//     events, and however long it is, no more.
 // Blind spots: tmpfs and shared memory, DAX, direct I/O; what a mapping touches after the fault
-//     that mapped it; faults that map a huge page at once. On file systems with blocks larger than
-//     a page, reads count whole blocks. A cached page that two reads share (they are not aligned)
-//     may count once if the second begins by waiting for the disk.
+//     that mapped it. By the tracepoints of 6.12: faults that map a huge page at once; on file
+//     systems with blocks larger than a page, reads count whole blocks; a cached page that two
+//     reads share (they are not aligned) may count once if the second begins by waiting for the
+//     disk. By kprobes: returns beyond those that the kernel can remember at a time (counted as
+//     lost). A file system that reads another one's files within its own reads (ecryptfs) counts
+//     for the inner one.
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-#include "common.h"
+#include "reads.h"
 
 #define PG_HEAD (1ULL << ENUM_PG_HEAD)
 #define S_IFMT 0170000
 #define S_IFREG 0100000
-#define HOLE 32   // pages already cached that reading ahead may skip: Linux's usual window, 128 KiB
-#define BATCH 31  // folios, PAGEVEC_SIZE
-#define XA_LEVELS 11
-#define XA_SLOTS 64
-#define XA_VALUE 1  // what is left of a page that was reclaimed
-#define XA_NODE 2   // the low bits of an entry that points to a node, include/linux/xarray.h
 
 struct row {
   struct who who;
@@ -37,35 +37,26 @@ struct row {
   u64 metadata_dirtied;
 };
 
-struct reader_key {
+// What a thread is at: its last page fault, and the read that it is in or was in last.
+struct thread {
+  u64 fault;
+  u64 fault_mapping;
+  u64 fault_index;
+#ifndef HAVE_on_read
+  u64 position_at;  // where the kernel keeps how far it has read; 0 between reads
   u64 mapping;
-  u32 tid;
-  u32 pad;
-};
-
-// A thread's reading of one file. Pages are added before the read that wants them is seen, and read
-// ahead long before: `fresh` pages between `low` and `high` are there but have not been read yet.
-struct reader {
-  u64 call;   // the thread's count of finished reads, which tells one read from the next
-  u64 index;  // where the last event of the read began
-  u64 last;   // the last page that it asks for
-  u64 size;   // and how many pages those are
-  u64 end;    // the last page that has been counted
-  u64 low;
-  u64 high;
-  u64 fresh;
-  u64 since;  // the call that first added some of them
-};
-
-struct fault {
-  u64 id;
-  u64 mapping;
-  u64 index;
+  u64 start;   // the byte at which it begins
+  u64 from;    // the first page to count
+  u64 last;    // the last page that it asks for
+  u64 misses;  // those that have been counted already
+  u64 end;     // the byte behind the read before
+  u64 call;    // to which that belonged: the thread's count of finished reads
+#endif
 };
 
 DOUBLE_HASH(access, u32, struct row, 16384);
 BPF_TABLE("lru_hash", struct reader_key, struct reader, readers, 32768);
-BPF_TABLE("lru_hash", u32, struct fault, faulting, 16384);
+BPF_TABLE("lru_hash", u32, struct thread, threads, 16384);
 SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
@@ -88,10 +79,11 @@ static __always_inline struct row *row_of(u64 task_ids) {
   return row;
 }
 
-static __always_inline u64 call_of(void) {
-  u64 call = 0;
-  READ_TASK(call, CURRENT_TASK, TASK_READS);
-  return call;
+static __always_inline struct thread *thread_of(u32 tid) {
+  struct thread *thread = threads.lookup(&tid);
+  if (thread) return thread;
+  struct thread new = {};
+  return threads.lookup_or_try_init(&tid, &new);
 }
 
 // All attempts at one page fault see the same number: the kernel counts a fault when it is over.
@@ -106,7 +98,9 @@ static __always_inline u64 pages_of(u64 folio) {
   u64 flags = 0;
   u32 pages = 1;
   READ(flags, folio, FOLIO_FLAGS);
+#ifdef OFF_FOLIO_PAGES  // before 5.16 regular files have no pages of several that come by here
   if (flags & PG_HEAD) READ(pages, folio, FOLIO_PAGES);
+#endif
   return pages;
 }
 
@@ -118,76 +112,7 @@ static __always_inline bool is_metadata(u64 mapping) {
   return (mode & S_IFMT) != S_IFREG;
 }
 
-// Reads ask for as much as the buffer holds; what is behind the end of the file is not read.
-static __always_inline u64 within_file(u64 mapping, u64 end) {
-  u64 host = 0, size = 0;
-  READ(host, mapping, MAPPING_HOST);
-  READ(size, host, INODE_SIZE);
-  u64 last = size ? (size - 1) >> PAGE_SHIFT : 0;
-  return end < last ? end : last;
-}
-
-// Whether a page is in the cache: a walk down the mapping's xarray.
-static __always_inline bool is_cached(u64 mapping, u64 index) {
-  u64 entry = 0;
-  READ(entry, mapping, MAPPING_PAGES);
-  if ((entry & 3) != XA_NODE) return entry && !(entry & XA_VALUE) && !index;
-  for (int level = 0; level < XA_LEVELS; level++) {
-    u64 node = entry - XA_NODE;
-    u8 shift = 0;
-    READ(shift, node, NODE_SHIFT);
-    u64 slot = index >> (shift & 63);
-    if (slot >= XA_SLOTS && !level) return false;
-    slot &= XA_SLOTS - 1;
-    bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(node + OFF_NODE_SLOTS + 8 * slot));
-    // Small numbers stand for "the same as that slot": the rest of a large folio.
-    if ((entry & 3) != XA_NODE || entry < 4096) return entry && !(entry & XA_VALUE);
-  }
-  return false;
-}
-
-// Pages from `from` on that are being read for the first time since the thread brought them in.
-static __always_inline u64 take_fresh(struct reader *reader, u64 from, u64 end) {
-  u64 first = from > reader->low ? from : reader->low;
-  u64 behind = end + 1 < reader->high ? end + 1 : reader->high;
-  if (first >= behind) return 0;
-  u64 taken = behind - first < reader->fresh ? behind - first : reader->fresh;
-  u64 left = reader->fresh - taken, room = reader->high - behind;
-  reader->fresh = left < room ? left : room;
-  reader->low = behind;
-  return taken;
-}
-
-// The first page of an event that has not been counted yet. A read comes by once for every batch of
-// folios, each time with all that is left of it.
-static __always_inline u64 first_new(struct reader *reader, u64 index, u64 last) {
-  u64 call = call_of(), from = index;
-  bool same_call = call == reader->call && index > reader->index;
-  reader->call = call;
-  reader->index = index;
-  if (same_call && last == reader->last) return reader->end + 1;
-  // A batch whose last folio is still being read in passes unseen. If that is how this read began,
-  // it began where it added pages, or goes on where the one before ended, as long as that was.
-  u64 gap = index - reader->low;
-  if (reader->fresh && gap < reader->high - reader->low) {
-    if (call == reader->since && gap <= BATCH)
-      from = reader->low;
-    else if (index > reader->end + 1 && last - reader->last <= reader->size)
-      from = reader->end + 1;
-  }
-  reader->size = last + 1 - from;
-  reader->last = last;
-  return same_call && index <= reader->end ? reader->end + 1 : from;  // sendfile()'s pieces overlap
-}
-
-// How far an event can be judged: to the end of the read, or only to `next`, where it will come by
-// again because there are pages that it has still to bring in.
-static __always_inline u64 judged(u64 mapping, u64 next, u64 end, bool is_cold) {
-  if (next > end || (!is_cold && end - next < BATCH)) return end;
-  if (is_cold && !is_cached(mapping, next)) return next - 1;
-  return is_cached(mapping, end) ? end : next - 1;
-}
-
+#ifdef HAVE_on_read
 int on_read(struct bpf_raw_tracepoint_args *ctx) {
   if (!in_scope()) return 0;
   u64 ids = bpf_get_current_pid_tgid();
@@ -217,29 +142,91 @@ int on_read(struct bpf_raw_tracepoint_args *ctx) {
   if (misses) lock_xadd(&row->misses, misses);
   return 0;
 }
+#else  // beginning and end of each read
 
-// Remember what was brought in; returns how much of it a read has passed for a hit already, because
-// that read began on pages that were cached.
-static __always_inline u64 bring_in(struct reader *reader, u64 index, u64 pages) {
-  u64 early = 0, call = call_of();
-  if (call == reader->call && index > reader->index && index <= reader->end) {
-    early = reader->end + 1 - index;
-    if (early >= pages) return pages;
-  }
-  index += early;
-  pages -= early;
-  if (reader->fresh && index >= reader->low && index <= reader->high + HOLE) {
-    if (index + pages > reader->high) reader->high = index + pages;
-    u64 fresh = reader->fresh + pages, room = reader->high - reader->low;
-    reader->fresh = fresh < room ? fresh : room;
-  } else {
-    reader->low = index;
-    reader->high = index + pages;
-    reader->fresh = pages;
-    reader->since = call;
-  }
-  return early;
+static __always_inline int begin_read(u64 file, u64 position_at, u64 size) {
+  if (!in_scope()) return 0;
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
+  if (!thread || thread->position_at) lost.atomic_increment(LOST_READS);
+  if (!thread) return 0;
+  u64 mapping = 0, start = 0;
+  READ(mapping, file, FILE_MAPPING);
+  bpf_probe_read_kernel(&start, sizeof(start), (void *)position_at);
+  // sendfile() and splice() read in pieces: a page in which one ends and the next begins is one.
+  bool goes_on = start == thread->end && mapping == thread->mapping && call_of() == thread->call;
+  bool shares_page = goes_on && start & ((1 << PAGE_SHIFT) - 1);
+  thread->position_at = position_at;
+  thread->mapping = mapping;
+  thread->start = start;
+  thread->from = (start >> PAGE_SHIFT) + shares_page;
+  thread->last = (start + size) >> PAGE_SHIFT;
+  thread->misses = 0;
+  return 0;
 }
+
+static __always_inline int begin_call(u64 iocb, u64 iter) {
+  u64 file = 0, size = 0;
+  READ(file, iocb, KIOCB_FILE);
+  READ(size, iter, ITER_COUNT);
+  return begin_read(file, iocb + OFF_KIOCB_POS, size);
+}
+
+#ifdef HAVE_on_read_begin  // fentry
+int on_read_begin(struct bpf_raw_tracepoint_args *ctx) {
+  return begin_call(ARG(on_read_begin, iocb), ARG(on_read_begin, iter));
+}
+#endif
+
+#ifdef HAVE_on_splice_begin
+int on_splice_begin(struct bpf_raw_tracepoint_args *ctx) {
+  u64 file = ARG(on_splice_begin, file), position_at = ARG(on_splice_begin, position);
+  return begin_read(file, position_at, ARG(on_splice_begin, size));
+}
+#endif
+
+#ifdef HAVE_on_read_call  // kprobe
+int on_read_call(void *ctx) {
+  return begin_call(KARG(ARG_on_read_call_iocb), KARG(ARG_on_read_call_iter));
+}
+#endif
+
+#ifdef HAVE_on_splice_call
+int on_splice_call(void *ctx) {
+  u64 file = KARG(ARG_on_splice_call_file), position_at = KARG(ARG_on_splice_call_position);
+  return begin_read(file, position_at, KARG(ARG_on_splice_call_size));
+}
+#endif
+
+static __always_inline int end_read(void) {
+  u64 ids = bpf_get_current_pid_tgid(), end = 0;
+  struct reader_key key = {.tid = ids};
+  struct thread *thread = threads.lookup(&key.tid);
+  if (!thread || !thread->position_at) return 0;
+  bpf_probe_read_kernel(&end, sizeof(end), (void *)thread->position_at);
+  thread->position_at = 0;
+  thread->end = end;
+  thread->call = call_of();
+  if (end <= thread->start) return 0;
+  u64 from = thread->from, last = (end - 1) >> PAGE_SHIFT, misses = thread->misses;
+  if (last < from) return 0;
+  key.mapping = thread->mapping;
+  struct reader *reader = readers.lookup(&key);
+  if (reader) misses += take_fresh(reader, from, last);
+  u64 pages = last + 1 - from;
+  if (misses > pages) misses = pages;  // it broke off before what it had brought in
+  struct row *row = row_of(ids);
+  if (!row) return 0;
+  if (pages > misses) lock_xadd(&row->hits, pages - misses);
+  if (misses) lock_xadd(&row->misses, misses);
+  return 0;
+}
+
+int on_read_end(void *ctx) { return end_read(); }
+
+#ifdef HAVE_on_splice_end
+int on_splice_end(void *ctx) { return end_read(); }
+#endif
+#endif
 
 int on_add(struct bpf_raw_tracepoint_args *ctx) {
   if (!in_scope()) return 0;
@@ -252,9 +239,9 @@ int on_add(struct bpf_raw_tracepoint_args *ctx) {
   if (!row) return 0;
   lock_xadd(is_metadata(key.mapping) ? &row->metadata : &row->added, pages);
 
-  struct fault *fault = faulting.lookup(&key.tid);
-  if (fault && fault->mapping == key.mapping && fault->id == fault_id()) {
-    if (fault->index - index < pages) lock_xadd(&row->major_faults, 1);
+  struct thread *thread = threads.lookup(&key.tid);
+  if (thread && thread->fault_mapping == key.mapping && thread->fault == fault_id()) {
+    if (thread->fault_index - index < pages) lock_xadd(&row->major_faults, 1);
     return 0;
   }
   struct reader new = {}, *reader = readers.lookup_or_try_init(&key, &new);
@@ -262,14 +249,20 @@ int on_add(struct bpf_raw_tracepoint_args *ctx) {
     lost.atomic_increment(LOST_READERS);
     return 0;
   }
+#ifdef HAVE_on_read
   u64 early = bring_in(reader, index, pages);
-  if (!early) return 0;
-  if (row->hits >= early) {
+  if (early && row->hits >= early) {
     lock_xadd(&row->hits, -early);
     lock_xadd(&row->misses, early);
-  } else {
+  } else if (early) {
     lost.atomic_increment(LOST_EARLY, early);
   }
+#else
+  bool is_reading = thread && thread->position_at && thread->mapping == key.mapping;
+  if (is_reading && !adjoins(reader, index))
+    thread->misses += take_fresh(reader, thread->from, thread->last);
+  add_fresh(reader, index, pages);
+#endif
   return 0;
 }
 
@@ -290,37 +283,56 @@ int on_dirty(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-static __always_inline struct fault *count_fault(u64 ids) {
-  u32 tid = ids;
+static __always_inline struct thread *count_fault(u64 ids) {
   u64 id = fault_id();
-  struct fault *fault = faulting.lookup(&tid);
-  if (!fault) {
-    struct fault new = {};
-    fault = faulting.lookup_or_try_init(&tid, &new);
-  }
-  if (!fault) {
+  struct thread *thread = thread_of(ids);
+  if (!thread) {
     lost.atomic_increment(LOST_FAULTS);
     return 0;
   }
-  if (fault->id == id) return fault;
-  fault->id = id;
+  if (thread->fault == id) return thread;
+  thread->fault = id;
   struct row *row = row_of(ids);
   if (row) lock_xadd(&row->faults, 1);
-  return fault;
+  return thread;
 }
 
-int on_fault(struct bpf_raw_tracepoint_args *ctx) {
-  if (!in_scope()) return 0;
-  struct fault *fault = count_fault(bpf_get_current_pid_tgid());
-  if (!fault) return 0;
-  fault->mapping = ARG(on_fault, mapping);
-  fault->index = ARG(on_fault, index);
+static __always_inline int note_fault(u64 mapping, u64 index) {
+  struct thread *thread = count_fault(bpf_get_current_pid_tgid());
+  if (!thread) return 0;
+  thread->fault_mapping = mapping;
+  thread->fault_index = index;
   return 0;
 }
 
+#ifdef HAVE_on_fault
+int on_fault(struct bpf_raw_tracepoint_args *ctx) {
+  return in_scope() ? note_fault(ARG(on_fault, mapping), ARG(on_fault, index)) : 0;
+}
+#else  // beginning of the function
+
+static __always_inline int begin_fault(u64 vmf) {
+  if (!in_scope()) return 0;
+  u64 vma = 0, file = 0, mapping = 0, index = 0;
+  READ(vma, vmf, FAULT_VMA);
+  READ(index, vmf, FAULT_INDEX);
+  READ(file, vma, VMA_FILE);
+  READ(mapping, file, FILE_MAPPING);
+  return note_fault(mapping, index);
+}
+
+#ifdef HAVE_on_fault_begin  // fentry
+int on_fault_begin(struct bpf_raw_tracepoint_args *ctx) {
+  return begin_fault(ARG(on_fault_begin, vmf));
+}
+#else
+int on_fault_call(void *ctx) { return begin_fault(KARG(ARG_on_fault_call_vmf)); }
+#endif
+#endif
+
 // Most faults end here, with the page and its cached neighbours mapped in one go; the others go on
-// to on_fault, and may come by again when the page has been brought in.
-int on_map(struct bpf_raw_tracepoint_args *ctx) {
+// to filemap_fault, and may come by again when the page has been brought in.
+int on_map(void *ctx) {
   if (!in_scope()) return 0;
   count_fault(bpf_get_current_pid_tgid());
   return 0;

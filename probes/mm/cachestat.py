@@ -3,14 +3,21 @@
 from collections.abc import Mapping
 
 from ebpftop.probe import (
+    AllOf,
     Env,
     Layout,
     Map,
     Probe,
     Row,
     View,
+    all_of,
     cgroup,
     count,
+    fentry,
+    fexit,
+    first_of,
+    kprobe,
+    kretprobe,
     pid,
     ratio,
     raw_tracepoint,
@@ -24,6 +31,125 @@ HIT_RATIO = ratio(
     ("hits", "misses"),
     kind="ratio",
     help="share of the pages read that were in the cache",
+)
+
+
+# Before 6.12: the functions that read through the page cache, by generations of the kernel.
+READERS = (
+    ("filemap_read", "filemap_splice_read"),  # 6.5
+    ("filemap_read",),  # 5.12
+    ("generic_file_buffered_read",),
+)
+READ_ARGS = ("iocb=struct kiocb *", "iter=struct iov_iter *")
+SPLICE_ARGS = ("file=struct file *", "position=loff_t *", "size=size_t")
+READ_MEMBERS = {
+    "KIOCB_FILE": "kiocb.ki_filp",
+    "KIOCB_POS": "kiocb.ki_pos",
+    "ITER_COUNT": "iov_iter.count",
+    "FILE_MAPPING": "file.f_mapping",
+}
+READ_TRACEPOINT = all_of(
+    raw_tracepoint(
+        "mm_filemap_get_pages",
+        "on_read",
+        "mapping=struct address_space *",
+        "index=long unsigned int",
+        "last=long unsigned int",
+    ),
+    offsets={
+        "MAPPING_PAGES": "address_space.i_pages.xa_head",
+        "NODE_SHIFT": "xa_node.shift",
+        "NODE_SLOTS": "xa_node.slots",
+        "INODE_SIZE": "inode.i_size",
+    },
+)
+
+
+def fentries(read: str, splice: str = "") -> AllOf:
+    """Beginning and end of the functions that read, by fentry and fexit."""
+    hooks = [fentry(read, "on_read_begin", *READ_ARGS), fexit(read, "on_read_end")]
+    if splice:
+        hooks += [fentry(splice, "on_splice_begin", *SPLICE_ARGS), fexit(splice, "on_splice_end")]
+    return all_of(*hooks, offsets=READ_MEMBERS)
+
+
+def kprobes(read: str, splice: str = "") -> AllOf:
+    """The same by kprobes."""
+    hooks = [kprobe(read, "on_read_call", *READ_ARGS), kretprobe(read, "on_read_end")]
+    if splice:
+        hooks += [
+            kprobe(splice, "on_splice_call", *SPLICE_ARGS),
+            kretprobe(splice, "on_splice_end"),
+        ]
+    missing = (
+        "where more threads wait within a read at a time than the kernel remembers for its probes"
+        " (twice its CPUs, at least 10), the reads of the others are not counted, but shown as lost"
+    )
+    return all_of(*hooks, missing=missing, offsets=READ_MEMBERS)
+
+
+# Pages became folios in 5.16.
+FOLIO: dict[str, str | tuple[str, ...]] = {
+    "FOLIO_FLAGS": "folio.flags",
+    "FOLIO_INDEX": "folio.index",
+    "FOLIO_MAPPING": "folio.mapping",
+    "FOLIO_PAGES": ("folio._nr_pages", "folio._folio_nr_pages"),
+}
+PAGE: dict[str, str | tuple[str, ...]] = {
+    "FOLIO_FLAGS": "page.flags",
+    "FOLIO_INDEX": "page.index",
+    "FOLIO_MAPPING": "page.mapping",
+}
+ADDITIONS = tuple(
+    all_of(raw_tracepoint("mm_filemap_add_to_page_cache", "on_add", type_), offsets=members)
+    for type_, members in (("folio=struct folio *", FOLIO), ("folio=struct page *", PAGE))
+)
+DIRTYINGS = (
+    all_of(
+        raw_tracepoint(
+            "writeback_dirty_folio",
+            "on_dirty",
+            "folio=struct folio *",
+            "mapping=struct address_space *",
+        ),
+        offsets=FOLIO,
+    ),
+    all_of(
+        raw_tracepoint(
+            "writeback_dirty_page",
+            "on_dirty",
+            "folio=struct page *",
+            "mapping=struct address_space *",
+        ),
+        offsets=PAGE,
+    ),
+)
+FAULT_MEMBERS = {
+    "FAULT_VMA": "vm_fault.vma",
+    "FAULT_INDEX": "vm_fault.pgoff",
+    "VMA_FILE": "vm_area_struct.vm_file",
+    "FILE_MAPPING": "file.f_mapping",
+}
+FAULTS = (
+    all_of(
+        raw_tracepoint(
+            "mm_filemap_fault",
+            "on_fault",
+            "mapping=struct address_space *",
+            "index=long unsigned int",
+        ),
+        raw_tracepoint("mm_filemap_map_pages", "on_map"),
+    ),
+    all_of(
+        fentry("filemap_fault", "on_fault_begin", "vmf=struct vm_fault *"),
+        fentry("filemap_map_pages", "on_map"),
+        offsets=FAULT_MEMBERS,
+    ),
+    all_of(
+        kprobe("filemap_fault", "on_fault_call", "vmf=struct vm_fault *"),
+        kprobe("filemap_map_pages", "on_map"),
+        offsets=FAULT_MEMBERS,
+    ),
 )
 
 
@@ -69,49 +195,29 @@ class Cachestat(Probe):
         View("chart", "access", "Pages read", columns=("hits", "misses")),
     )
     hooks = (
-        raw_tracepoint(
-            "mm_filemap_get_pages",
-            "on_read",
-            "mapping=struct address_space *",
-            "index=long unsigned int",
-            "last=long unsigned int",
+        first_of(
+            READ_TRACEPOINT,
+            *(fentries(*functions) for functions in READERS),
+            *(kprobes(*functions) for functions in READERS),
         ),
-        raw_tracepoint("mm_filemap_add_to_page_cache", "on_add", "folio=struct folio *"),
-        raw_tracepoint(
-            "writeback_dirty_folio",
-            "on_dirty",
-            "folio=struct folio *",
-            "mapping=struct address_space *",
-        ),
-        raw_tracepoint(
-            "mm_filemap_fault",
-            "on_fault",
-            "mapping=struct address_space *",
-            "index=long unsigned int",
-        ),
-        raw_tracepoint("mm_filemap_map_pages", "on_map"),
+        first_of(*ADDITIONS),
+        first_of(*DIRTYINGS),
+        first_of(*FAULTS),
     )
     offsets = {
         "MAPPING_HOST": "address_space.host",
-        "MAPPING_PAGES": "address_space.i_pages.xa_head",
-        "NODE_SHIFT": "xa_node.shift",
-        "NODE_SLOTS": "xa_node.slots",
-        "INODE_SIZE": "inode.i_size",
         "INODE_MODE": "inode.i_mode",
-        "FOLIO_FLAGS": "folio.flags",
-        "FOLIO_INDEX": "folio.index",
-        "FOLIO_MAPPING": "folio.mapping",
-        "FOLIO_PAGES": ("folio._nr_pages", "folio._folio_nr_pages"),
         "TASK_READS": "task_struct.ioac.syscr",
         "TASK_MINOR": "task_struct.min_flt",
         "TASK_MAJOR": "task_struct.maj_flt",
     }
     enums = {"PG_HEAD": "pageflags.PG_head"}
     maps = {"access": Layout("I", values=8, who=True, double=True)}
-    state = ("readers", "faulting")
+    state = ("readers", "threads")
     lost = {
         "ROWS": "events of processes beyond 16384",
         "READERS": "reads that could not be told from the one before",
+        "READS": "reads whose end was not seen",
         "FAULTS": "page faults that could not be told from the one before",
         "EARLY": "misses that the interval before had counted as hits",
     }
@@ -124,10 +230,11 @@ class Cachestat(Probe):
         " yet, brought in by faults, or written anew. Writes are neither hits nor misses; DIRTIED"
         " counts a page when it becomes dirty, not when it is written to again. FAULTS are page"
         " faults on mapped files, each of which may map 16 pages; nobody sees what a process"
-        " touches then, nor the faults that map a huge page at once. META are directories, inodes"
-        " and the like where the file system keeps them in the page cache (ext4, btrfs; not XFS),"
-        " and what is read of block devices. A row is the process that ran: journals and writing"
-        " back are the kernel's threads. tmpfs, shared memory and direct I/O do not show."
+        " touches then, nor, since Linux 6.12, the faults that map a huge page at once. META are"
+        " directories, inodes and the like where the file system keeps them in the page cache"
+        " (ext4, btrfs; not XFS), and what is read of block devices. A row is the process that"
+        " ran: journals and writing back are the kernel's threads. tmpfs, shared memory and direct"
+        " I/O do not show. Before Linux 6.12 a read counts when it ends."
     )
 
     def read(self, maps: Mapping[str, Map], env: Env) -> dict[str, list[Row]]:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import mmap
 import os
 import random
-import resource
 import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.bpf
+from tests.bpf.page_loads import (
+    MIB,
+    PAGE,
+    PAGES,
+    Mapped,
+    Watch,
+    forget,
+    of_cached,
+    opened,
+    pread,
+    read,
+    write,
+)
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
-MIB = 1 << 20
-PAGES = 64 * MIB // PAGE
-LATE = "misses that the interval before had counted as hits"
-TRIES = 5
-FIGURES = ("hits", "misses", "dirtied", "faults", "major_faults", "added")
+pytestmark = pytest.mark.bpf
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +36,15 @@ def cachestat(collect_for_all):
 @pytest.fixture
 def count(cachestat):
     """`count(load)` runs a load and gives the figures of this process meanwhile."""
-
-    lost_before = cachestat.lost("cachestat")
+    watch = Watch(cachestat)
 
     def run(load):
-        cachestat.settle("cachestat")
-        since = len(cachestat.samples("cachestat"))
+        watch.begin()
         load()
-        cachestat.settle("cachestat")
-        rows = cachestat.rows("cachestat", "access", since)
-        assert all(row[name] >= 0 for row in rows for name in FIGURES)
-        mine = [row for row in rows if row["pid"] == os.getpid()]
-        return {name: sum(row[name] for row in mine) for name in FIGURES}
+        return watch.figures()
 
     yield run
-    lost = cachestat.lost("cachestat")
-    # A miss that comes to light an interval late is said, and is right in the sum of the two.
-    assert {reason for reason in lost if lost[reason] > lost_before.get(reason, 0)} <= {LATE}
+    assert not watch.lost()
 
 
 @pytest.fixture(scope="module")
@@ -70,61 +68,8 @@ def small_files(directory):
     return paths
 
 
-def opened(path, flags=os.O_RDONLY):
-    return os.fdopen(os.open(path, flags, 0o600), "rb" if flags == os.O_RDONLY else "wb", 0)
-
-
-def forget(*paths):
-    """Write back and drop from the cache."""
-    for path in paths:
-        with opened(path) as handle:
-            os.fsync(handle.fileno())
-            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def read(path, size):
-    with opened(path) as handle:
-        while os.read(handle.fileno(), size):
-            pass
-
-
-def pread(path, places, hint=os.POSIX_FADV_NORMAL):
-    """Read `(offset, size)` each."""
-    with opened(path) as handle:
-        os.posix_fadvise(handle.fileno(), 0, 0, hint)
-        for offset, size in places:
-            os.pread(handle.fileno(), size, offset)
-
-
-def write(path, size, times):
-    with opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
-        for _ in range(times):
-            os.write(handle.fileno(), bytes(size))
-
-
 def hits_and_misses(figures):
     return figures["hits"], figures["misses"]
-
-
-def pages_from_disk():
-    """What this process has had read from disk, by the kernel's account."""
-    lines = Path("/proc/self/io").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes")) / PAGE
-
-
-def of_cached(count, prepare, load, misses=0):
-    """Figures of a load that had just so many pages read from disk.
-
-    Some kernels take idle pages from the cache by themselves (DAMON, on the machine that this was
-    written on): where /proc/self/io tells that a load met that, it is prepared and done again.
-    """
-    for _ in range(TRIES):
-        prepare()
-        before = pages_from_disk()
-        figures = count(load)
-        if pages_from_disk() - before == misses:
-            return figures
-    pytest.fail("the kernel took cached pages away each time")
 
 
 SIZES = pytest.mark.parametrize("size", [4096, 128 * 1024, MIB, 64 * MIB])
@@ -266,26 +211,6 @@ def test_copying_a_file_misses_what_it_reads_and_dirties_what_it_writes(count, f
     assert hits_and_misses(figures) == (0, PAGES)
     assert figures["dirtied"] == PAGES
     assert figures["added"] == 2 * PAGES
-
-
-class Mapped:
-    """Touches pages of a mapped file; `faults` and `major` are what the kernel counted of it."""
-
-    def __init__(self, path, step, advice=mmap.MADV_NORMAL):
-        self._path, self._step, self._advice = path, step, advice
-
-    def __call__(self):
-        with (
-            opened(self._path) as handle,
-            mmap.mmap(handle.fileno(), 0, prot=mmap.PROT_READ) as pages,
-        ):
-            pages.madvise(self._advice)
-            before = resource.getrusage(resource.RUSAGE_SELF)
-            for offset in range(0, len(pages), self._step):
-                pages[offset]
-            after = resource.getrusage(resource.RUSAGE_SELF)
-        self.major = after.ru_majflt - before.ru_majflt
-        self.faults = self.major + after.ru_minflt - before.ru_minflt
 
 
 def test_faults_that_wait_for_the_disk_are_major(count, file):
