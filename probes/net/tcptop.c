@@ -5,8 +5,11 @@
 // Hooks: sock_send_length and sock_recv_length (6.3) give the result of every send and receive.
 //     splice() from a socket passes them by; tcp_rcv_space_adjust (4.15) sees it, as the advance
 //     of tcp_sock.copied_seq. It also sees ordinary receives, so it only looks when the system
-//     call in progress is splice(). inet_sock_set_state (4.16) tells where a connection begins to
-//     read, tcp_destroy_sock (4.16) when its socket's address is free for another.
+//     call in progress is splice(). Kernels before 6.3: the end (fexit) of inet_sendmsg,
+//     inet_recvmsg, their IPv6 twins, inet_sendpage (gone in 6.5) and tcp_splice_read. Without
+//     fexit: kprobes and kretprobes on those that send, and each advance of copied_seq.
+//     inet_sock_set_state (4.16) tells where a connection begins to read, tcp_destroy_sock (4.16)
+//     when its socket's address is free for another.
 // Cost: about 0.19 us a send or receive, 0.12 us more a segment received, 1 us a connection's end.
 // Blind spots: TCP_ZEROCOPY_RECEIVE, io_uring's splice from a socket, what sockmap redirects in
 //     the kernel. Headers and retransmits are not counted: these are the application's bytes.
@@ -160,40 +163,139 @@ static __always_inline struct connection_value *value_of(struct tcp_socket *sock
   return value;
 }
 
-int on_send(struct bpf_raw_tracepoint_args *ctx) {
-  u64 sk = ARG(on_send, sk);
-  int sent = ctx->args[1];
-  if (sent <= 0 || !in_scope()) return 0;
+static __always_inline int sent(u64 sk, int bytes) {
+  if (bytes <= 0 || !in_scope()) return 0;
   struct tcp_socket *socket = sockets.lookup(&sk);
   if (!socket) socket = remember(sk);
   if (!socket) return 0;
   struct connection_value *value = value_of(socket);
   if (!value) return 0;
-  lock_xadd(&value->tx_bytes, sent);
+  lock_xadd(&value->tx_bytes, bytes);
   lock_xadd(&value->tx_calls, 1);
   return 0;
 }
 
-int on_receive(struct bpf_raw_tracepoint_args *ctx) {
-  u64 sk = ARG(on_receive, sk);
-  int received = ctx->args[1], flags = ctx->args[2];
+static __always_inline int received(u64 sk, int bytes, int flags) {
   // What is peeked at is received later; the error queue gives back what was sent.
-  if (received <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE)) return 0;
+  if (bytes <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE)) return 0;
   // A socket may be shared with a process outside of the scope: what that reads is noted, too.
   bool counts = in_scope();
   if (!counts && !is_known(sk)) return 0;
   struct tcp_socket *socket = sockets.lookup(&sk);
   if (socket)
-    lock_xadd(&socket->read_seq, (u32)received);
+    lock_xadd(&socket->read_seq, (u32)bytes);
   else if (counts)
     socket = remember(sk);  // with read_seq after these bytes
   if (!socket || !counts) return 0;
   struct connection_value *value = value_of(socket);
   if (!value) return 0;
-  lock_xadd(&value->rx_bytes, received);
+  lock_xadd(&value->rx_bytes, bytes);
   lock_xadd(&value->rx_calls, 1);
   return 0;
 }
+
+// What was read of a socket since it was last looked at; false where it is seen for the first time.
+static __always_inline bool advance(u64 sk) {
+  bool counts = in_scope();
+  struct tcp_socket *socket = sockets.lookup(&sk);
+  if (!socket) return !counts || !remember(sk);
+  s32 bytes = read_seq_of(sk) - socket->read_seq;
+  if (bytes <= 0) return true;
+  lock_xadd(&socket->read_seq, (u32)bytes);
+  if (!counts) return true;
+  struct connection_value *value = value_of(socket);
+  if (!value) return true;
+  lock_xadd(&value->rx_bytes, bytes);
+  lock_xadd(&value->rx_calls, 1);
+  return true;
+}
+
+static __always_inline u64 sk_of(u64 socket) {
+  u64 sk = 0;
+  READ(sk, socket, SOCKET_SK);
+  return sk;
+}
+
+// MPTCP has no pages to send: inet_sendpage gives them to inet_sendmsg, which is seen itself.
+static __always_inline bool sends_pages(u64 sk) {
+  u16 protocol = 0;
+  READ(protocol, sk, SK_PROTOCOL);
+  return protocol != IPPROTO_MPTCP;
+}
+
+#ifdef HAVE_on_send
+int on_send(struct bpf_raw_tracepoint_args *ctx) { return sent(ARG(on_send, sk), ctx->args[1]); }
+#endif
+
+#ifdef HAVE_on_receive
+int on_receive(struct bpf_raw_tracepoint_args *ctx) {
+  return received(ARG(on_receive, sk), ctx->args[1], ctx->args[2]);
+}
+#endif
+
+#ifdef HAVE_on_sendmsg
+int on_sendmsg(struct bpf_raw_tracepoint_args *ctx) {
+  return sent(sk_of(ARG(on_sendmsg, sock)), ARG(on_sendmsg, return ));
+}
+
+int on_sendmsg6(struct bpf_raw_tracepoint_args *ctx) {
+  return sent(sk_of(ARG(on_sendmsg6, sock)), ARG(on_sendmsg6, return ));
+}
+#endif
+
+#ifdef HAVE_on_sendpage
+int on_sendpage(struct bpf_raw_tracepoint_args *ctx) {
+  u64 sk = sk_of(ARG(on_sendpage, sock));
+  return sends_pages(sk) ? sent(sk, ARG(on_sendpage, return )) : 0;
+}
+#endif
+
+#ifdef HAVE_on_recvmsg
+int on_recvmsg(struct bpf_raw_tracepoint_args *ctx) {
+  return received(sk_of(ARG(on_recvmsg, sock)), ARG(on_recvmsg, return ), ARG(on_recvmsg, flags));
+}
+
+int on_recvmsg6(struct bpf_raw_tracepoint_args *ctx) {
+  return received(sk_of(ARG(on_recvmsg6, sock)), ARG(on_recvmsg6, return ),
+                  ARG(on_recvmsg6, flags));
+}
+
+int on_splice_read(struct bpf_raw_tracepoint_args *ctx) {
+  return received(sk_of(ARG(on_splice_read, sock)), ARG(on_splice_read, return ), 0);
+}
+#endif
+
+#ifdef HAVE_after_send
+BPF_TABLE("lru_hash", u64, u64, sending, 32768);  // the socket that a thread is sending to
+
+static __always_inline int begin(u64 sk) {
+  u64 thread = bpf_get_current_pid_tgid();
+  if (!in_scope()) return 0;
+  if (sending.lookup(&thread)) lost.atomic_increment(LOST_SENDS);
+  sending.update(&thread, &sk);
+  return 0;
+}
+
+int at_sendmsg(void *ctx) { return begin(sk_of(KARG(ARG_at_sendmsg_sock))); }
+
+int at_sendmsg6(void *ctx) { return begin(sk_of(KARG(ARG_at_sendmsg6_sock))); }
+
+int after_send(void *ctx) {
+  u64 thread = bpf_get_current_pid_tgid();
+  u64 *found = sending.lookup(&thread);
+  if (!found) return 0;
+  u64 sk = *found;
+  sending.delete(&thread);
+  return sent(sk, KRETURN);
+}
+#endif
+
+#ifdef HAVE_at_sendpage
+int at_sendpage(void *ctx) {
+  u64 sk = sk_of(KARG(ARG_at_sendpage_sock));
+  return sends_pages(sk) ? begin(sk) : 0;
+}
+#endif
 
 #ifdef HAVE_on_adjust
 // Is the system call in progress splice(), native or 32-bit? What the other mode calls by the same
@@ -212,21 +314,16 @@ static __always_inline bool in_splice() {
 int on_adjust(struct bpf_raw_tracepoint_args *ctx) {
   u64 sk = ARG(on_adjust, sk);
   if (!sees_everything() && !is_known(sk) && !in_scope()) return 0;
-  if (!in_splice()) return 0;
-  bool counts = in_scope();
-  struct tcp_socket *socket = sockets.lookup(&sk);
-  if (!socket) {
-    if (counts && remember(sk)) lost.atomic_increment(LOST_SPLICES);
-    return 0;
-  }
-  s32 received = read_seq_of(sk) - socket->read_seq;
-  if (received <= 0) return 0;
-  lock_xadd(&socket->read_seq, (u32)received);
-  if (!counts) return 0;
-  struct connection_value *value = value_of(socket);
-  if (!value) return 0;
-  lock_xadd(&value->rx_bytes, received);
-  lock_xadd(&value->rx_calls, 1);
+  if (in_splice() && !advance(sk)) lost.atomic_increment(LOST_SPLICES);
+  return 0;
+}
+#endif
+
+#ifdef HAVE_on_advance
+int on_advance(struct bpf_raw_tracepoint_args *ctx) {
+  u64 sk = ARG(on_advance, sk);
+  if (!sees_everything() && !is_known(sk) && !in_scope()) return 0;
+  if (!advance(sk)) lost.atomic_increment(LOST_RECEIVES);
   return 0;
 }
 #endif

@@ -16,8 +16,11 @@ from ebpftop.probe import (
     bytes_,
     cgroup,
     count,
+    fexit,
     first_of,
     key,
+    kprobe,
+    kretprobe,
     pid,
     raw_tracepoint,
     table,
@@ -26,6 +29,27 @@ from ebpftop.probe import (
 TX_BYTES, RX_BYTES = 0, 1
 IPPROTO_MPTCP = 262
 V4_IN_V6 = bytes(10) + b"\xff\xff"  # RFC 4291, section 2.5.5.2
+
+SK, SOCK = "sk=struct sock *", "sock=struct socket *"
+SEND_LENGTH = raw_tracepoint("sock_send_length", "on_send", SK)  # 6.3
+RECV_LENGTH = raw_tracepoint("sock_recv_length", "on_receive", SK)
+SENDMSG = (fexit("inet_sendmsg", "on_sendmsg", SOCK), fexit("inet6_sendmsg", "on_sendmsg6", SOCK))
+# What sendfile() and splice() call before 6.5.
+SENDPAGE = fexit("inet_sendpage", "on_sendpage", SOCK)
+RECVMSG = (
+    fexit("inet_recvmsg", "on_recvmsg", SOCK, "flags=int"),
+    fexit("inet6_recvmsg", "on_recvmsg6", SOCK, "flags=int"),
+    fexit("tcp_splice_read", "on_splice_read", SOCK),
+)
+SENDMSG_PAIRS = (
+    *(kprobe("inet_sendmsg", "at_sendmsg", SOCK), kretprobe("inet_sendmsg", "after_send")),
+    *(kprobe("inet6_sendmsg", "at_sendmsg6", SOCK), kretprobe("inet6_sendmsg", "after_send")),
+)
+SENDPAGE_PAIR = (
+    kprobe("inet_sendpage", "at_sendpage", SOCK),
+    kretprobe("inet_sendpage", "after_send"),
+)
+SOME_SENDS = "of sends that wait at the same time only a few are seen, the others counted as lost"
 
 
 class Tcptop(Probe):
@@ -75,16 +99,32 @@ class Tcptop(Probe):
         ),
     )
     hooks = (
-        raw_tracepoint("sock_send_length", "on_send", "sk=struct sock *"),
-        raw_tracepoint("sock_recv_length", "on_receive", "sk=struct sock *"),
-        raw_tracepoint("inet_sock_set_state", "on_state", "sk=struct sock *"),
-        raw_tracepoint("tcp_destroy_sock", "on_destroy", "sk=struct sock *"),
         first_of(
-            all_of(raw_tracepoint("tcp_rcv_space_adjust", "on_adjust", "sk=struct sock *")),
-            without="bytes that are received by splice() are not seen",
+            all_of(SEND_LENGTH, SENDPAGE),
+            SEND_LENGTH,
+            all_of(*SENDMSG, SENDPAGE),
+            all_of(*SENDMSG),
+            all_of(*SENDMSG_PAIRS, *SENDPAGE_PAIR, missing=SOME_SENDS),
+            all_of(*SENDMSG_PAIRS, missing=SOME_SENDS),
         ),
+        first_of(
+            all_of(
+                RECV_LENGTH,
+                raw_tracepoint("tcp_rcv_space_adjust", "on_adjust", SK),
+                enums={"TASK_PT_REGS": "bpf_func_id.BPF_FUNC_task_pt_regs"},
+            ),
+            all_of(RECV_LENGTH, missing="bytes that are received by splice() are not seen"),
+            all_of(*RECVMSG),
+            all_of(
+                raw_tracepoint("tcp_rcv_space_adjust", "on_advance", SK),
+                missing="receives are counted by pieces of segments, and not those of MPTCP",
+            ),
+        ),
+        raw_tracepoint("inet_sock_set_state", "on_state", SK),
+        raw_tracepoint("tcp_destroy_sock", "on_destroy", SK),
     )
     offsets = {
+        "SOCKET_SK": "socket.sk",
         "SK_FAMILY": "sock.__sk_common.skc_family",
         "SK_DPORT": "sock.__sk_common.skc_dport",
         "SK_SADDR": "sock.__sk_common.skc_rcv_saddr",
@@ -105,6 +145,8 @@ class Tcptop(Probe):
         "CONNECTIONS": "rows beyond 16384",
         "SOCKETS": "sends and receives that the kernel had no memory to note",
         "SPLICES": "first splice() from a connection that was not seen to begin",
+        "RECEIVES": "first receive from a connection that was not seen to begin",
+        "SENDS": "sends whose end the kernel did not show",
     }
     help = (
         "Bytes are the application's, as its calls returned them: each byte once, without headers"
