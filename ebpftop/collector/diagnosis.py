@@ -45,6 +45,7 @@ EVERYTHING = (
     *("kernel reads", "hash map", "array map", "per-CPU array map", "LRU hash map"),
     "batch reads",
 )
+LOCKDOWN = "kernel lockdown (confidentiality)"
 LOG = "the log may say what refused it:", "sudo journalctl -k -g 'audit|lockdown' -n 20"
 ENOTSUPP = 524  # include/linux/errno.h; not for programs to see, yet fentry gives it
 FREQUENCY = 99
@@ -154,7 +155,8 @@ def _needs(facts: Facts, plan: Finding) -> list[str]:
 
 def _reason(facts: Facts, trial: Trial) -> str:
     """Why the kernel said no, as far as it can be told from what else is known."""
-    if trial.errno in (errno.EPERM, errno.EACCES):
+    refused = trial.errno in (errno.EPERM, errno.EACCES)
+    if refused or (trial.name == "kernel reads" and _is_locked_down(facts)):
         return _refusal(facts)
     reasons = {
         errno.EINVAL: "not in this kernel",
@@ -173,9 +175,19 @@ def _reason(facts: Facts, trial: Trial) -> str:
     return f"{reasons.get(trial.errno, 'refused')} ({code or trial.errno})"
 
 
+def _is_locked_down(facts: Facts) -> bool:
+    """Whether programs may not read: told, or noticed where it is not told.
+
+    The helper is then not there for them (EINVAL), though everything else may be loaded.
+    """
+    if facts.kernel.lockdown or facts.failed("raw tracepoint"):
+        return facts.kernel.lockdown == "confidentiality"
+    return facts.failed("kernel reads") is not None
+
+
 def _refusal(facts: Facts) -> str:
-    if facts.kernel.lockdown == "confidentiality":
-        return "refused by kernel lockdown (confidentiality)"
+    if _is_locked_down(facts):
+        return f"refused: {LOCKDOWN}"
     if facts.rights.own_users:
         return "refused: root of a user namespace only"
     missing = _lacking(facts, "BPF", "PERFMON")
@@ -216,8 +228,7 @@ def _of_rights(facts: Facts) -> Iterator[Problem]:
     """What keeps root from being root."""
     rights = facts.rights
     lacking = _lacking(facts, "BPF", "PERFMON")
-    refused, reads = facts.failed("raw tracepoint"), facts.failed("kernel reads")
-    lockdown = facts.kernel.lockdown
+    refused = facts.failed("raw tracepoint")
     if rights.own_users:
         why = "its rights end at its user namespace; BPF programs see the whole machine"
         fix = "run it as root outside of the (rootless) container: sudo ebpftop doctor"
@@ -225,24 +236,27 @@ def _of_rights(facts: Facts) -> Iterator[Problem]:
     elif lacking:
         fix = _granted("BPF", "PERFMON")
         yield Problem("error", f"root without {lacking}", "the kernel loads no programs", fix)
-    if lockdown == "confidentiality" or (reads and not refused and not lockdown):
+    if _is_locked_down(facts):
         yield _lockdown(facts)
     elif refused and not lacking and not rights.own_users:
         yield _no_programs(facts, refused)
-    elif not refused and (trial := facts.failed(*EVERYTHING)):
+    elif (
+        not refused and not _locked_memory_is_short(facts) and (trial := facts.failed(*EVERYTHING))
+    ):
         why = f"{trial.reason}; every probe needs it"
         yield Problem("error", f"the kernel refuses: {trial.name}", why, "a newer kernel has it")
     if _locked_memory_is_short(facts):
         assert rights.memlock_bytes is not None
         what = f"maps may take {rights.memlock_bytes >> 10} kB of locked memory, and no more"
-        why = "this kernel counts them (before 5.11); probes fail to start where it is too little"
+        why = "this kernel counts them (before 5.11)"
         fix = "systemd: LimitMEMLOCK=infinity; Docker: --ulimit memlock=-1; a shell:"
-        yield Problem("warning", what, why, fix, "ulimit -l unlimited")
+        level: Level = "error" if facts.failed(*EVERYTHING) else "warning"
+        yield Problem(level, what, why, fix, "ulimit -l unlimited")
 
 
 def _lockdown(facts: Facts) -> Problem:
-    what = "kernel lockdown (confidentiality): no program may read the kernel's memory"
-    why = "every probe reads whose event it is there"
+    what = LOCKDOWN
+    why = "no program may read the kernel's memory, and every probe has to"
     if facts.kernel.lockdown_at_boot == "confidentiality":
         fix = "write lockdown=integrity in /etc/default/grub, then update-grub and"
         return Problem("error", what, why, fix, "sudo reboot")

@@ -174,6 +174,15 @@ PROBLEMS = {
         refusing("batch reads", code=errno.EINVAL),
         *("error", "the kernel refuses: batch reads", "a newer kernel has it"),
     ),
+    "too little locked memory": (
+        refusing(
+            "hash map",
+            memlock_counts=True,
+            rights__memlock_bytes=65536,
+            rights__capabilities=without("SYS_RESOURCE"),
+        ),
+        *("error", "maps may take 64 kB", "ulimit -l unlimited"),
+    ),
     "little locked memory": (
         on(
             memlock_counts=True,
