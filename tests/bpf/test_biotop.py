@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.bpf import disk_loads
+
 pytestmark = pytest.mark.bpf
 
 MIB = 1 << 20
@@ -74,3 +76,30 @@ def test_ios_and_bytes_equal_diskstats(collect, file, load):
         assert least_ios * 0.995 - 1 <= ios <= most_ios, op
         assert least_size * 0.995 - 65536 * 2 <= size <= most_size, op
     assert not session.lost("biotop")
+
+
+def worked(session, name, file):
+    """IOs and bytes of a load of `disk_loads` on the file's disk, by operation."""
+    worker = disk_loads.start(name, file)
+    assert worker.wait() == 0
+    session.settle("biotop")
+    found: dict[str, tuple[int, int]] = {}
+    for row in session.rows("biotop", "io"):
+        if (row["pid"], row["disk"]) == (worker.pid, disk_of(file)):
+            ios, size = found.get(row["op"], (0, 0))
+            found[row["op"]] = ios + row["ios"], size + row["bytes"]
+    assert not session.lost("biotop")
+    return found
+
+
+def test_a_request_that_grew_at_its_front_is_charged_to_who_began_it(collect, file):
+    ios, size = worked(collect("biotop"), "backwards", file)["write"]
+    assert size == disk_loads.BLOCKS * disk_loads.BLOCK
+    assert 0 < ios < disk_loads.BLOCKS
+
+
+def test_flushes_without_data_are_counted_apart(collect, file):
+    cache = Path(f"/sys/block/{disk_of(file)}/queue/write_cache").read_text().strip()
+    if cache != "write back":
+        pytest.skip(f"the disk has no cache to flush: {cache}")
+    assert worked(collect("biotop"), "flushes", file)["flush"] == (disk_loads.FLUSHES, 0)
