@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import re
-from typing import Any
+from functools import cache
 
 from ebpftop.collector.symbols import rust
 
 MANGLED_LIMIT = 2000
-SUFFIX = re.compile(rb"\.llvm\.[0-9A-Fa-f]+(@@\d+)?$")
-
-_cpp: Any = None  # False: not installed
+# A name may repeat its parts so that it doubles with every two references; real ones have few.
+REFERENCE = re.compile(rb"[ST][0-9A-Z]*_")
+REFERENCES = 32
+# What the linker and LLVM add: `read@@GLIBC_2.2.5`, `run.llvm.1234`.
+SUFFIX = re.compile(rb"(?<=.)(\.llvm\.[0-9A-Fa-f]+)?(@.*)?$", re.DOTALL)
 
 
 def demangled(name: bytes) -> str:
     """The name as in the source; the name itself where it is not mangled, or not rightly."""
-    name = SUFFIX.sub(b"", name)
+    name = SUFFIX.sub(b"", name, count=1)
     if len(name) <= MANGLED_LIMIT:
         text = rust.demangled(name.decode(errors="replace")) if name[:1] == b"_" else None
         if text is None and name.startswith(b"_Z"):
@@ -28,8 +30,9 @@ def demangled(name: bytes) -> str:
 
 def _from_cpp(name: bytes) -> str | None:
     lib = _library()
-    status = ctypes.c_int()
-    found = lib.__cxa_demangle(name, None, None, ctypes.byref(status)) if lib else None
+    if lib is None or len(REFERENCE.findall(name)) > REFERENCES:
+        return None
+    found = lib.__cxa_demangle(name, None, None, None)
     if not found:
         return None
     text = ctypes.string_at(found)
@@ -37,14 +40,13 @@ def _from_cpp(name: bytes) -> str | None:
     return text.decode(errors="replace")
 
 
-def _library() -> Any:
+@cache
+def _library() -> ctypes.CDLL | None:
     """libstdc++, which has the compiler's own demangler; None where it is not installed."""
-    global _cpp
-    if _cpp is None:
-        try:
-            _cpp = ctypes.CDLL("libstdc++.so.6")
-            _cpp.__cxa_demangle.restype = ctypes.c_void_p
-            _cpp.free.argtypes = [ctypes.c_void_p]
-        except (OSError, AttributeError):
-            _cpp = False
-    return _cpp or None
+    try:
+        lib = ctypes.CDLL("libstdc++.so.6")
+        lib.__cxa_demangle.restype = ctypes.c_void_p
+        lib.free.argtypes = [ctypes.c_void_p]
+    except (OSError, AttributeError):
+        return None
+    return lib

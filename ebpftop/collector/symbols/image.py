@@ -163,8 +163,10 @@ class Image:
         section = elf.section(".gnu_debugdata")
         if section is None or section.size > PACKED_BYTES:
             return
-        import lzma  # not part of every Python, and seldom needed
-
+        try:
+            import lzma  # not part of every Python, and seldom needed
+        except ImportError:
+            return
         unpack = lzma.LZMADecompressor(memlimit=UNPACK_MEMORY)
         try:
             data = unpack.decompress(elf.content.read(section.offset, section.size), UNPACKED_BYTES)

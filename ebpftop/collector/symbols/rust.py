@@ -43,7 +43,7 @@ def demangled(name: str) -> str | None:
         return parser.text + "…"
     except (_WrongError, UnicodeError, ValueError, IndexError):
         return None
-    return parser.text
+    return parser.text or None
 
 
 def _legacy(elements: str) -> str | None:
@@ -58,7 +58,7 @@ def _legacy(elements: str) -> str | None:
             return None
         parts.append(ESCAPE.sub(_escaped, part[1:] if part.startswith("_$") else part))
         elements = elements[end:]
-    return "::".join(parts)
+    return "::".join(parts) or None
 
 
 def _escaped(match: re.Match[str]) -> str:
