@@ -31,9 +31,11 @@ def forget(*paths):
 
 
 def read(path, size):
+    """Read a file, but not on at its end, where 5.10 brings in one more page."""
+    left = path.stat().st_size
     with opened(path) as handle:
-        while os.read(handle.fileno(), size):
-            pass
+        while left > 0:
+            left -= len(os.read(handle.fileno(), size))
 
 
 def pread(path, places, hint=os.POSIX_FADV_NORMAL):

@@ -143,6 +143,12 @@ def test_what_is_partly_cached_is_partly_hits(count, file, cached, size):
     assert len(cached) - PAGES * 0.002 <= figures["hits"] <= len(cached)
 
 
+def test_the_end_of_a_file_is_no_page(count, directory):
+    path = directory / "whole pages"
+    write(path, PAGE, 4)
+    assert hits_and_misses(count(lambda: pread(path, [(4 * PAGE, PAGE)] * 3))) == (0, 0)
+
+
 def test_a_cold_read_of_parts_of_two_pages_counts_both(count, file):
     places = [(page * PAGE + 100, PAGE) for page in range(0, PAGES, 32)]
     forget(file)
@@ -204,8 +210,8 @@ def test_copying_a_file_misses_what_it_reads_and_dirties_what_it_writes(count, f
 
     def copy():
         with opened(file) as source, opened(directory / "copy", os.O_WRONLY | os.O_CREAT) as sink:
-            while data := os.read(source.fileno(), 128 * 1024):
-                os.write(sink.fileno(), data)
+            for _ in range(512):
+                os.write(sink.fileno(), os.read(source.fileno(), 128 * 1024))
 
     figures = count(copy)
     assert hits_and_misses(figures) == (0, PAGES)
