@@ -163,7 +163,7 @@ def _choose(slot: HookPlan, kernel: Without) -> AllOf | None:
     if isinstance(slot, FirstOf) and slot.without:
         return None
     raise UnavailableError(
-        f"this kernel has no {', nor '.join(absent)}",
+        f"this kernel has no {', nor '.join(dict.fromkeys(absent))}",
         "a newer kernel has it; `ebpftop probes` lists what each probe needs",
     )
 

@@ -15,9 +15,9 @@
 //     that mapped it. By the tracepoints of 6.12: faults that map a huge page at once; on file
 //     systems with blocks larger than a page, reads count whole blocks; a cached page that two
 //     reads share (they are not aligned) may count once if the second begins by waiting for the
-//     disk. By kprobes: returns beyond those that the kernel can remember at a time (counted as
-//     lost). A file system that reads another one's files within its own reads (ecryptfs) counts
-//     for the inner one.
+//     disk. By kprobes: returns beyond those that the kernel remembers at a time; what is known of
+//     them is counted as lost. By fentry and kprobes: file systems that read another one's files
+//     within their own reads (ecryptfs) count for the inner one.
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 #include "reads.h"
 

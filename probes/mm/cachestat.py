@@ -82,8 +82,8 @@ def kprobes(read: str, splice: str = "") -> AllOf:
             kretprobe(splice, "on_splice_end"),
         ]
     missing = (
-        "where more threads wait within a read at a time than the kernel remembers for its probes"
-        " (twice its CPUs, at least 10), the reads of the others are not counted, but shown as lost"
+        "of the threads that wait within a read, the kernel remembers only some for its probes"
+        " (twice as many as it has CPUs, at least 10): reads of the others are not seen"
     )
     return all_of(*hooks, missing=missing, offsets=READ_MEMBERS)
 
