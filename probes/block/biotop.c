@@ -16,6 +16,8 @@
 
 #define OP_WRITE 1
 #define OP_FLUSH 2
+#define OP_APPEND 7  // since 5.18
+#define OP_WRITE_SAME 21
 #define OP_MASK 0xff
 
 struct start {
@@ -165,6 +167,17 @@ static __always_inline u32 device_of(u64 request) {
   return major << 20 | minor;
 }
 
+// As the newest kernels number it. Before 5.18 the numbers of append and write same were the other
+// way round.
+static __always_inline u32 op_of(u64 request, u64 bytes) {
+  u32 op = 0;
+  READ(op, request, RQ_FLAGS);
+  op &= OP_MASK;
+  if (op == OP_WRITE && !bytes) return OP_FLUSH;  // an empty write is one
+  if (op == ENUM_APPEND) return OP_APPEND;
+  return op == OP_APPEND ? OP_WRITE_SAME : op;
+}
+
 static __always_inline struct io_value *find_io(struct io_key *key, struct who *who, u32 phase) {
   struct io_value *value = phase ? io_1.lookup(key) : io_0.lookup(key);
   if (value) return value;
@@ -185,7 +198,7 @@ static __always_inline void count_latency(struct io_key *key, u64 total_ns, u32 
 
 int on_complete(struct bpf_raw_tracepoint_args *ctx) {
   u64 request = ARG(on_complete, request);
-  u32 done = ARG(on_complete, bytes), left = 0, op = 0;
+  u32 done = ARG(on_complete, bytes), left = 0;
   adopt(request, 1);  // flushes without data are not issued, and not merged
   struct start *start = find_start(request);
   // No start: begun before we were, or the flush that the block layer sends on its own account.
@@ -195,11 +208,10 @@ int on_complete(struct bpf_raw_tracepoint_args *ctx) {
   if (done < left) return 0;  // the rest completes later
 
   u64 total_ns = bpf_ktime_get_ns() - start->start_ns;
-  READ(op, request, RQ_FLAGS);
   u32 zero = 0, *phase_at = phase.lookup(&zero);
   u32 phase_now = phase_at ? *phase_at : 0;
-  struct io_key key = {.pid = start->pid, .dev = device_of(request), .op = op & OP_MASK};
-  if (key.op == OP_WRITE && !start->bytes) key.op = OP_FLUSH;  // an empty write is a flush
+  struct io_key key = {.pid = start->pid, .dev = device_of(request)};
+  key.op = op_of(request, start->bytes);
 
   struct io_value *value = find_io(&key, &start->who, phase_now);
   if (value) {

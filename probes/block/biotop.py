@@ -24,11 +24,23 @@ from ebpftop.probe import (
 )
 
 # enum req_op in include/linux/blk_types.h; what is not listed is shown by its number.
-OPERATIONS = {0: "read", 1: "write", 2: "flush", 3: "discard", 5: "erase", 7: "append", 9: "zero"}
+OPERATIONS = {
+    0: "read",
+    1: "write",
+    2: "flush",
+    3: "discard",
+    5: "erase",
+    7: "append",
+    9: "zero",
+    21: "write same",  # before 5.18, when the numbers of this and append were the other way round
+}
 BYTES = 1
 COMPLETE = raw_tracepoint(
     "block_rq_complete", "on_complete", "request=struct request *", "bytes=unsigned int"
 )
+DISK = {"RQ_QUEUE": "request.q", "QUEUE_DISK": "request_queue.disk"}
+DISK_BEFORE_5_15 = {"RQ_DISK": "request.rq_disk"}
+OPS_BEFORE_6_0 = {"APPEND": "req_opf.REQ_OP_ZONE_APPEND"}
 
 
 class Biotop(Probe):
@@ -86,10 +98,9 @@ class Biotop(Probe):
         raw_tracepoint("block_rq_merge", "on_merge", "request=struct request *"),
         raw_tracepoint("block_rq_issue", "on_issue", "request=struct request *"),
         first_of(
-            all_of(
-                COMPLETE, offsets={"RQ_QUEUE": "request.q", "QUEUE_DISK": "request_queue.disk"}
-            ),
-            all_of(COMPLETE, offsets={"RQ_DISK": "request.rq_disk"}),  # before 5.15
+            all_of(COMPLETE, offsets=DISK, enums={"APPEND": "req_op.REQ_OP_ZONE_APPEND"}),
+            all_of(COMPLETE, offsets=DISK, enums=OPS_BEFORE_6_0),
+            all_of(COMPLETE, offsets=DISK_BEFORE_5_15, enums=OPS_BEFORE_6_0),
         ),
     )
     offsets = {

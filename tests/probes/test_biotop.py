@@ -25,7 +25,8 @@ def test_a_row_is_process_disk_and_operation(read):
 
 
 @pytest.mark.parametrize(
-    ("op", "name"), [(0, "read"), (1, "write"), (2, "flush"), (3, "discard"), (77, "op 77")]
+    ("op", "name"),
+    [(0, "read"), (1, "write"), (2, "flush"), (3, "discard"), (21, "write same"), (77, "op 77")],
 )
 def test_operations_are_named_and_unknown_ones_numbered(read, op, name):
     rows = read("biotop", latency=[((7, 1 << 20, op, 12), (5,))])["latency"]
