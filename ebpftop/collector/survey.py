@@ -57,8 +57,8 @@ def print_survey(as_json: bool) -> int:
         sys.stdout.write("\n")
     else:
         for finding in findings:
-            what = finding.reason or ", ".join(finding.hooks)
-            sys.stdout.write(f"{finding.probe:<14}{finding.state:<13}{what}\n")
-            if finding.hint:
-                sys.stdout.write(f"{'':<27}{finding.hint}\n")
+            said = [", ".join(finding.hooks), finding.reason, finding.hint]
+            first, *rest = filter(None, said)
+            sys.stdout.write(f"{finding.probe:<14}{finding.state:<13}{first}\n")
+            sys.stdout.writelines(f"{'':<27}{line}\n" for line in rest)
     return 0 if any(finding.state != "unavailable" for finding in findings) else 1
