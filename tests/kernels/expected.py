@@ -1,7 +1,7 @@
 """Which tests run in guests, and what is known to fail there: the only place where either is said.
 
 A test is left out, or allowed to fail, by its name and with a reason. An expected failure that
-passes is an error, too: the list may not outlive its reasons.
+passes is an error, too, unless it fails only sometimes: the list may not outlive its reasons.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ class Left:
 
 @dataclass(frozen=True)
 class Failure:
-    """Tests that fail on some kernels (beginnings of versions)."""
+    """Tests that fail on some kernels (beginnings of versions); `sometimes` if not always."""
 
     tests: str
     kernels: tuple[str, ...]
     reason: str
+    sometimes: bool = False
 
     def covers(self, test: str, kernel: str) -> bool:
         """Whether it speaks of this test on this kernel (its release)."""
@@ -55,16 +56,34 @@ LEFT_OUT = (
         "what a runtime calls a container is not the kernel's; its daemons take minutes here",
     ),
 )
-FAILURES: tuple[Failure, ...] = ()
+FAILURES: tuple[Failure, ...] = (
+    Failure(
+        "tests/bpf/test_tcptop.py::test_mptcp_counts_the_application_s_bytes_once"
+        "[[]splice from a socket-v[46]]",
+        ("7.2",),
+        "nothing is seen of bytes spliced from an MPTCP socket there",
+    ),
+    *(
+        Failure(
+            f"tests/bpf/test_syscount.py::{test}",
+            ("7.2",),
+            "a program at a system call can be preempted there, and then misses the calls of others"
+            " on its CPU (recursion_misses in its fdinfo): 11 in 100 under emulation",
+            sometimes=True,
+        )
+        for test in (
+            "test_calls_and_errors_of_four_threads_are_exact",
+            "test_the_histogram_adds_up_to_the_calls",
+        )
+    ),
+)
 
 
-def left_out(test: str, tests: tuple[Left, ...] | None = None) -> str:
+def left_out(test: str) -> str:
     """Why a test is not run in guests; empty if it is."""
-    known = LEFT_OUT if tests is None else tests
-    return next((left.reason for left in known if fnmatchcase(test, left.tests)), "")
+    return next((left.reason for left in LEFT_OUT if fnmatchcase(test, left.tests)), "")
 
 
-def expected(test: str, kernel: str, failures: tuple[Failure, ...] | None = None) -> str:
-    """Why a test may fail on a kernel; empty if it may not."""
-    known = FAILURES if failures is None else failures
-    return next((failure.reason for failure in known if failure.covers(test, kernel)), "")
+def expected(test: str, kernel: str) -> Failure | None:
+    """What is known of a test's failing on a kernel."""
+    return next((failure for failure in FAILURES if failure.covers(test, kernel)), None)

@@ -42,7 +42,7 @@ BUILD = ROOT / "build" / "kernels"
 KERNELS = ("5.10", "6.1", "6.12", "newest", "5.10:v1", "6.1:hybrid")
 COPIED = ("ebpftop", "probes", "themes", "packaging", "tests", "pyproject.toml")
 RESULTS = "results.jsonl"
-PATIENCE_S = 240  # of tests that wait for something to be said; 60 outside
+PATIENCE_S = 120  # of tests that wait for something to be said; 60 outside
 
 PREPARE = f"""set -e
 mke2fs -q -F -t ext4 /dev/vda

@@ -47,7 +47,9 @@ class Boot:
         known = expected(result.test, self.kernel)
         if result.outcome == "failed":
             return "expected" if known else "failed"
-        return "no longer fails" if known and result.outcome == "passed" else result.outcome
+        if known and result.outcome == "passed" and not known.sometimes:
+            return "no longer fails"
+        return result.outcome
 
     def counts(self, file: str = "") -> Counter[Verdict]:
         """How many tests got which verdict; of one file, if one is named."""
@@ -90,7 +92,8 @@ def text(boots: Sequence[Boot]) -> str:
         for result in boot.results:
             verdict = boot.verdict(result)
             if verdict in (*BAD, "expected"):
-                reason = expected(result.test, boot.kernel) or result.why
+                known = expected(result.test, boot.kernel)
+                reason = known.reason if known else result.why
                 lines.append(f"{boot.name}: {verdict}: {result.test}: {reason[:WHY_CHARS]}")
         skipped = Counter(
             (file_of(r), r.why[:WHY_CHARS]) for r in boot.results if r.outcome == "skipped"

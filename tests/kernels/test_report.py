@@ -44,6 +44,19 @@ def test_an_expected_failure_that_passes_is_bad(known):
     assert dict(found.counts()) == {"no longer fails": 1}
 
 
+def test_what_fails_sometimes_may_pass(monkeypatch):
+    failure = Failure("*", ("6.1",), "now and then", sometimes=True)
+    monkeypatch.setattr(expected, "FAILURES", (failure,))
+    assert boot(Result(TEST, "passed", 1), Result(TEST, "failed", 1)).good
+
+
+def test_names_of_expected_failures_are_patterns_that_match():
+    """Brackets of parameters are sets of letters in a pattern."""
+    test = "tests/bpf/test_tcptop.py::test_mptcp_counts_the_application_s_bytes_once"
+    assert expected.expected(f"{test}[splice from a socket-v6]", "7.2.13+deb14-cloud-amd64")
+    assert not expected.expected(f"{test}[sendall to recv-v6]", "7.2.13+deb14-cloud-amd64")
+
+
 def test_an_expected_failure_may_be_skipped(known):
     assert boot(Result(TEST, "skipped", 1)).good
 
