@@ -13,9 +13,12 @@ from fnmatch import fnmatchcase
 # cache of compiled programs, `record`, `top`, symbols of user programs), and costs minutes there.
 TESTS = (
     "tests/bpf/test_biotop.py",
+    "tests/bpf/test_biotop_fallback.py",
     "tests/bpf/test_disks.py",
     "tests/bpf/test_tcptop.py",
+    "tests/bpf/test_tcptop_ways.py",
     "tests/bpf/test_cachestat.py",
+    "tests/bpf/test_cachestat_fallback.py",
     "tests/bpf/test_syscount.py",
     "tests/bpf/test_offcputime.py",
     "tests/bpf/test_runqlen.py",

@@ -166,3 +166,8 @@ def test_what_a_guest_cost_is_taken_from_what_its_runner_says(tmp_path):
     log = tmp_path / "log"
     log.write_text("tests\n" + run_in_kernel.cost(1.0, 2.5) + "\n" + run_in_kernel.cost(3, 4.5))
     assert matrix.cpu_seconds(log) == 4.5
+
+
+@pytest.mark.parametrize("path", [*expected.TESTS, *expected.CGROUP_TESTS])
+def test_the_tests_that_run_in_guests_exist(path):
+    assert (matrix.ROOT / path).is_file()
