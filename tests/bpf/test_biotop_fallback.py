@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bpf import disk_loads
-from tests.bpf.test_biotop import LOADS, MIB
+from tests.bpf.test_biotop import LOADS, MIB, disk_of
 
 pytestmark = pytest.mark.bpf
 
@@ -89,3 +89,18 @@ def test_merges_and_flushes_equal_those_of_the_best_hooks(both, file, load):
     worker = disk_loads.start(load, file)
     assert worker.wait() == 0
     assert _equal(both, worker.pid)
+
+
+def test_commands_that_no_bio_asked_for_are_the_exception(both, tmp_path):
+    serial = Path(f"/sys/block/{disk_of(tmp_path)}/serial")  # virtio_blk asks the disk each time
+    if not serial.exists():
+        pytest.skip("this disk is not asked for its serial number")
+    worker = subprocess.Popen(["cat", serial], stdout=subprocess.DEVNULL)
+    assert worker.wait() == 0
+    for session in both:
+        session.settle("biotop")
+    best, fallback = (
+        [r["op"] for r in s.rows("biotop", "io") if r["pid"] == worker.pid] for s in both
+    )
+    assert best == ["op 34"]  # REQ_OP_DRV_IN
+    assert fallback == []
