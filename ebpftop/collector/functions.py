@@ -60,11 +60,11 @@ def can_trace(function_id: int, attach_type: int) -> bool:
             "try", TRACING, NOTHING, "GPL", 0, function_id, attach_type, False
         )
     except OSError as error:
-        return error.errno in NOT_ALLOWED
+        return _not_ours_to_try(error)
     try:
         os.close(bpf.open_raw_tracepoint("", program))
     except OSError as error:
-        return error.errno in NOT_ALLOWED
+        return _not_ours_to_try(error)
     finally:
         os.close(program)
     return True
@@ -92,9 +92,14 @@ def _symbols() -> str:
         return ""
 
 
+def _not_ours_to_try(error: OSError) -> bool:
+    """Whether a user was refused; to root EPERM says that the kernel has no such thing."""
+    return error.errno in NOT_ALLOWED and os.geteuid() != 0
+
+
 def _can_probe(symbol: str, returns: bool) -> bool:
     try:
         os.close(bpf.open_kprobe(symbol, returns))
     except OSError as error:
-        return error.errno in NOT_ALLOWED
+        return _not_ours_to_try(error)
     return True

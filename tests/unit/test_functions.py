@@ -73,12 +73,15 @@ def test_a_kretprobe_is_tried_as_one(kernel):
     assert kernel == [("plain", True)]
 
 
-def test_who_may_not_try_takes_the_names_word_for_it(monkeypatch):
+@pytest.mark.parametrize(("uid", "symbols"), [(1000, ("plain",)), (0, ())])
+def test_who_may_not_try_takes_the_names_word_for_it_but_not_root(monkeypatch, uid, symbols):
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+
     def refuse(symbol, returns):
         raise PermissionError(errno.EACCES, "")
 
     monkeypatch.setattr(bpf, "open_kprobe", refuse)
-    assert functions.entries("plain") == ("plain",)
+    assert functions.entries("plain") == symbols
 
 
 def test_a_kernel_without_kprobes_has_no_place_for_one(monkeypatch, tmp_path):
