@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--flavour", default=packages.FLAVOUR, help="cloud-amd64 (default) or amd64")
     parse.add_argument("--memory", type=int, default=2048, metavar="MIB", help="memory (2048)")
     parse.add_argument("--timeout", type=float, default=300, metavar="S", help="in all (300)")
-    parse.add_argument("--retries", type=int, default=1, help="boots after a guest froze (1)")
+    parse.add_argument(
+        "--retries", type=int, default=1, help="boots after a guest froze, or never came up (1)"
+    )
     parse.add_argument("--update", action="store_true", help="look for a newer one than is cached")
     parse.add_argument("--append", default="", help="more parameters of the kernel")
     return parse
@@ -96,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for _ in range(asked.retries + 1):
         ending = once(guest, kernel, found, asked.timeout)
-        if ending.kind != "frozen":
+        if ending.kind != "frozen" and ending.up_s is not None:
             break
     if ending.status is not None:
         return ending.status
