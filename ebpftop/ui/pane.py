@@ -23,7 +23,7 @@ from ebpftop.views.quality import quality
 from ebpftop.views.scope import Names, Narrowed, Narrowing, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from textual.app import ComposeResult
     from textual.events import Resize
@@ -167,7 +167,7 @@ class Pane(Container):
         if isinstance(widget, SampleTable):
             widget.show(self._folded(view, inside, names), names, self._match(view))
         else:
-            widget.names = store.names
+            self._tell(widget, names, store.names)
             widget.show(inside, self._match(view) | {SCOPE: self._scope_of(view)})
 
     def _draw_spans(self, view: View, widget: SampleTable | Drawing, spans: list[Summed]) -> None:
@@ -188,12 +188,19 @@ class Pane(Container):
             else:
                 widget.compare(sums[0], sums[1], names, match)
             return
-        widget.names = {pid: process.comm for pid, process in names.processes.items()}
+        comms = {pid: process.comm for pid, process in names.processes.items()}
+        self._tell(widget, names, comms)
         match[SCOPE] = self._scope_of(view)
         if len(sums) == 1:
             widget.show([sums[0]] if sums[0] else [], match)
         else:
             widget.compare(sums[0], sums[1], match)
+
+    def _tell(self, widget: Drawing, names: Names, comms: Mapping[int, str]) -> None:
+        """Tell a drawing what things are called."""
+        hello = self._feed.shown.hello
+        widget.names, widget.cgroups = comms, names.cgroups
+        widget.host = hello.host if hello else ""
 
     # Drilling down
 

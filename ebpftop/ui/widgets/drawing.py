@@ -34,6 +34,7 @@ class Drawing(Widget):
 
     Attributes:
         names: command by process id, for headings; may be set at any time.
+        cgroups: what a cgroup is called, by its id; host: where all this is from. As `names`.
         remark: what the heading says besides; may be set at any time, as `names`.
         samples: what is shown, or the sum of a range alone.
         ranges: the sums that are compared, either of which may be missing; None otherwise.
@@ -63,6 +64,8 @@ class Drawing(Widget):
         self.info = info
         self.view = view
         self.names: Mapping[int, str] = {}
+        self.cgroups: Mapping[int, str] = {}
+        self.host = ""
         self.remark = ""
         self.samples: Sequence[Sample] = ()
         self.match: Mapping[str, object] = {}

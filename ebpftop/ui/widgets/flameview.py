@@ -14,7 +14,7 @@ from ebpftop.views import format as fmt
 from ebpftop.views.window import described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from textual.strip import Strip
 
@@ -49,8 +49,6 @@ class FlameView(Drawing):
             `refresh_stacks`.
         zoom, selected: paths of names below the root, kept whatever the next samples hold.
         lists: whether it is a table of functions now.
-        cgroups: what a cgroup is called, by its id; may be set at any time, as `names`.
-        host: where the stacks are from, for files; may be set at any time.
     """
 
     DEFAULT_CSS = """
@@ -114,8 +112,6 @@ class FlameView(Drawing):
         self.zoom: Path = ()
         self.selected: Path = ()
         self.lists = False
-        self.cgroups: Mapping[int, str] = {}
-        self.host = ""
         self._comparison: Comparison | None = None
         self._search = flame.search(self.window.tree, "")
         self._searched: tuple[object, ...] = ()
