@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 from collections import OrderedDict
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from ebpftop.paths import PACKAGE
@@ -40,11 +40,10 @@ CUT = "[cut off]"
 NO_FRAME_POINTERS = "[no frame pointers]"
 # A helper that does not answer for so long is given up, and so are those that it was asked about.
 HANGS_S = 15.0
-# Where programs and threads begin: a walk that comes to one of these is whole. glibc's, musl's, the
-# dynamic linker's and Go's.
-ENTRIES = frozenset(
+# Where programs and threads begin, so that a walk that comes there is whole: in glibc, musl and the
+# dynamic linker; what a walk finds beyond these is left over from others.
+BEGINNINGS = frozenset(
     (
-        "main",
         "_start",
         "_start_c",
         "_dl_start_user",
@@ -60,18 +59,20 @@ ENTRIES = frozenset(
         "__clone3",
         "__clone_internal",
         "__start_context",
-        "_rt0_amd64",
-        "_rt0_amd64_linux",
-        "runtime.goexit",
-        "runtime.goexit.abi0",
-        "runtime.mstart",
-        "runtime.mstart.abi0",
-        "runtime.mcall",
-        "runtime.rt0_go",
-        "runtime.rt0_go.abi0",
-        "runtime.systemstack_switch",
     )
 )
+# What such a beginning calls, and Go's goroutines and threads.
+ENTRIES = BEGINNINGS | {
+    "main",
+    "runtime.goexit",
+    "runtime.goexit.abi0",
+    "runtime.mstart",
+    "runtime.mstart.abi0",
+    "runtime.mcall",
+    "runtime.rt0_go",
+    "runtime.rt0_go.abi0",
+    "runtime.systemstack_switch",
+}
 # The C library without names of its inner functions: where threads begin may be one of those.
 C_LIBRARY = ("[libc.so", "[libc-", "[libpthread", "[ld-", "[ld.")
 # What the tracepoint itself has put on the stack; how much varies with who else traces.
@@ -313,10 +314,12 @@ def whole(user: list[str], frameless: Sequence[bool], cut: bool) -> list[str]:
     """
     if set(user) <= {UNKNOWN}:  # of a process that has gone, all are
         return [*user, CUT] if cut else user
-    frames = []
+    frames: list[str] = []
     arrived = False
-    for name, loses_caller in zip_longest(user, frameless, fillvalue=False):
-        frames.append(str(name))
+    for name, loses_caller in zip(user, chain(frameless, repeat(False))):
+        if arrived and frames[-1] in BEGINNINGS and name not in BEGINNINGS:
+            return frames
+        frames.append(name)
         arrived = arrived or name in ENTRIES
         if loses_caller and not arrived:
             frames.append(NO_FRAME_POINTERS)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ebpftop.collector import symboliser
 from ebpftop.collector.stacks import Helper
 from ebpftop.collector.symboliser import KERNEL, Symboliser, clean
 from tests.bpf.conftest import PATIENCE_S
@@ -97,6 +98,15 @@ def test_memory_without_a_file_is_compiled_code(names):
     assert name_of(names, ctypes.addressof(handle)) == "[compiled code]"
     del handle
     code.close()
+
+
+def test_what_is_held_of_files_is_bounded(monkeypatch):
+    monkeypatch.setattr(symboliser, "IMAGES_BYTES", 0)
+    names = Symboliser()
+    libraries = {"libc.so.6": "getppid", "libm.so.6": "cos"}
+    for library, function in (*libraries.items(), *libraries.items()):
+        assert function in name_of(names.names, address_of(library, function))
+        assert len(names._images) == 1
 
 
 def test_functions_of_the_vdso_are_named(names):

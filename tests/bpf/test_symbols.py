@@ -151,6 +151,12 @@ def test_a_return_into_the_next_function_is_of_the_one_that_called(sleepers, bui
     assert ends(stack, "main", "never_returns", "asleep_for_ever")
 
 
+def test_a_signal_handler_returns_into_the_c_library(sleepers, build):
+    """Which has no frame there: the walk passes over the function that was interrupted."""
+    stack = sleepers.of(build("handler.c", "-static"))
+    assert ends(stack, "main", BROKEN, "__restore_rt", "handler")
+
+
 # Shared libraries
 
 

@@ -134,6 +134,11 @@ def test_frames_in_no_code_beyond_the_beginning_are_nothing():
     assert folded([], ["read", "main", "[unknown]"], WHOLE) == "main;read"
 
 
+def test_what_a_walk_finds_beyond_the_beginning_is_left_out():
+    user = ["read", "main", "__libc_start_call_main", "register_tm_clones"]
+    assert folded([], user, WHOLE) == "__libc_start_call_main;main;read"
+
+
 def test_frames_in_no_code_are_kept_where_the_stack_goes_on():
     assert folded([], ["read", "[unknown]", "main"], WHOLE) == "main;[unknown];read"
 

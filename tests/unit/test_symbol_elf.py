@@ -75,6 +75,11 @@ def test_of_names_for_one_function_the_public_and_short_one_is_taken(symbols):
     assert name_at(elf(symbols), 4) == name_at(elf(symbols[::-1]), 4) == "read"
 
 
+def test_a_signals_handler_returns_to_the_beginning_of_a_function():
+    data = elf([Symbol("before", 0, 15), Symbol("__restore_rt", 16, 0), Symbol("other", 48, 8)])
+    assert [name_at(data, offset) for offset in (14, 15)] == ["before", "__restore_rt"]
+
+
 def test_data_and_what_is_elsewhere_is_no_function():
     symbols = [Symbol("table", 0, kind=OBJECT), Symbol("imported", 0, section=0)]
     assert name_at(elf(symbols), 4) is None

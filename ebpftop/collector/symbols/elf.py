@@ -25,6 +25,7 @@ CODE_BYTES = 4096
 START_BYTES = 64  # _start is not longer
 NESTED = 16  # symbols looked at before the address until one reaches over it
 ALIASES = 8
+SIGNAL_RETURN = (b"__restore_rt", b"__restore", b"__kernel_rt_sigreturn")
 X86_64, AARCH64 = 62, 183
 
 
@@ -201,6 +202,11 @@ class Functions:
             _, _, size = self._symbol(place, content)
             if address < start + size:
                 return Function(self._name(start, size, content), start, size)
+        # A signal's handler returns to the beginning of a function that never called it.
+        if last + 1 < len(self.starts) and self.starts[last + 1] == address + 1:
+            name = self._name(address + 1, self._symbol(last + 1, content)[2], content)
+            if name in SIGNAL_RETURN:
+                return Function(name, address + 1, 0)
         # Hand-written code may not say how long it is.
         if last >= 0 and self._complete and self._symbol(last, content)[2] == 0:
             start = self.starts[last]

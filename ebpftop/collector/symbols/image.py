@@ -32,7 +32,7 @@ BYTES_EACH = 12
 PACKED_BYTES = 8 << 20
 UNPACKED_BYTES = 32 << 20
 UNPACK_MEMORY = 64 << 20
-APART_BYTES = 1 << 30  # of a file with symbols, of which the whole is read for its checksum
+APART_BYTES = 1 << 28  # of a file with symbols, of which the whole is read for its checksum
 KEPT_BYTES = 48 << 20  # of such a file's symbols
 PIECE = 1 << 20
 
