@@ -32,7 +32,7 @@ NAMES_LIMIT = 20_000
 FOLDED_LIMIT = 2500
 STARTS = 2
 KERNEL_SUFFIX = "_[k]"
-UNKNOWN = "[unknown]"  # as in symboliser.py
+UNKNOWN, COMPILED = "[unknown]", "[compiled code]"  # as in symboliser.py
 NOT_KEPT = "[stack not kept]"
 NO_STACK = "[no stack]"
 NUMBER = "[0x"
@@ -282,12 +282,16 @@ class Stacks:
             return NOT_KEPT, 0
         known = self._known(key[:2])
         kernel, user = in_functions(frames.kernel), in_functions(frames.user)
-        kernel_names = [self._kernel.texts.get(a) or f"[{a:#x}]" for a in kernel]
-        user_names = [known.texts.get(a) or f"[{a:#x}]" for a in user]
+        kernel_names = _names(self._kernel, kernel, frames.kernel)
+        user_names = _names(known, user, frames.user)
         unnamed = sum(a not in self._kernel.texts for a in kernel)
         unnamed += sum(a not in known.texts for a in user)
         frameless = [a in known.frameless for a in user]
         return folded(kernel_names, user_names, frames, frameless), unnamed
+
+
+def _names(known: Names, functions: list[int], frames: Sequence[int]) -> list[str]:
+    return [known.texts.get(f) or f"[{address:#x}]" for f, address in zip(functions, frames)]
 
 
 def in_functions(addresses: Sequence[int]) -> list[int]:
@@ -327,8 +331,7 @@ def whole(user: list[str], frameless: Sequence[bool], cut: bool) -> list[str]:
         return [*frames, CUT]
     while frames[-1] in (UNKNOWN, NO_FRAME_POINTERS):
         frames.pop()
-    arrived = arrived or (len(frames) > 1 and frames[-1].startswith(C_LIBRARY))
-    arrived = arrived or frames[-1].startswith(NUMBER)  # this cannot be told yet
+    arrived = arrived or (len(frames) > 1 and frames[-1].startswith((*C_LIBRARY, NUMBER)))
     return frames if arrived else [*frames, NO_FRAME_POINTERS]
 
 

@@ -66,6 +66,7 @@ UNIT_SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount")
 MARKS = frozenset(
     (
         "[unknown]",
+        "[compiled code]",
         "[stack not kept]",
         "[no stack]",
         "[cut off]",

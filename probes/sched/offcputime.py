@@ -124,9 +124,9 @@ class Offcputime(Probe):
         " charged for this interval all the same, so one that hangs shows a whole interval in each."
         " Threads that slept already when the probe started count from that moment, with the"
         " kernel's part of their stack alone, below [since before the start of this probe]."
-        " The idle task is left out. User frames need frame pointers: code without them shows its"
-        " last frame, or a few, below [no frame pointers]. [cut off] stands for frames beyond"
-        " 48 in the kernel, 64 in the program, or 80 together."
+        " The idle task is left out. User frames are found by frame pointers: [no frame pointers]"
+        " stands where one or more are missing because code was compiled without. [cut off] stands"
+        " for frames beyond 48 in the kernel, 64 in the program, or 80 together."
     )
 
     def begin(self) -> None:
