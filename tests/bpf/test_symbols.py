@@ -449,7 +449,10 @@ def python_with_perf_maps() -> str:
     installed = Path.home().glob(".pyenv/versions/3.1[2-9].*/bin/python")
     for name in (*(f"python3.{minor}" for minor in range(12, 20)), *map(str, installed)):
         program = shutil.which(name)
-        check = "import sys; sys.activate_stack_trampoline('perf')"
+        check = (
+            "import os, sys; sys.activate_stack_trampoline('perf');"
+            "os.unlink(f'/tmp/perf-{os.getpid()}.map')"
+        )
         if program and not subprocess.run([program, "-c", check], capture_output=True).returncode:
             return program
     pytest.skip("no Python that writes perf maps")
