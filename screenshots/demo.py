@@ -26,6 +26,8 @@ SIZE = (160, 44)
 # The calm from the start of the recording, the incident from its end.
 CALM, INCIDENT = ("25%", "+30s"), ("-144s", "+28s")
 MIDST = "-122s"
+# The walk of the README, up to the page of a process of the database.
+WALK = ("g", "o", "down", "down", "enter", "down", "enter", "d")
 SETTLE_S = 1.5
 
 
@@ -49,6 +51,17 @@ async def photograph() -> None:
         app.save_screenshot("difference.svg", str(HERE))
 
 
+async def drill_down() -> None:
+    """From the latency of a container to all that is known of one of its processes."""
+    app = EbpftopApp(None, tape=Recording(str(RECORDING)), own_cost=lambda: 0.0)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("space")
+        await _go(pilot, "53%")
+        await pilot.press(*WALK)
+        await asyncio.sleep(SETTLE_S)
+        app.save_screenshot("page.svg", str(HERE))
+
+
 async def _go(pilot: Pilot[int], moment: str) -> None:
     """Type a moment."""
     await pilot.press("b")
@@ -59,4 +72,5 @@ async def _go(pilot: Pilot[int], moment: str) -> None:
 
 if __name__ == "__main__":
     asyncio.run(photograph())
+    asyncio.run(drill_down())
     sys.exit(0)

@@ -114,7 +114,7 @@ void postgres(int number) {
   static role *const helpers[] = {checkpointer, background_writer, wal_writer, autovacuum};
   int at = listening(AF_INET6, POSTGRES);
   become("postgres", "/usr/lib/postgresql/15/bin/postgres -D /var/lib/postgresql/15/main",
-         "system.slice/shop-db.service", POSTGRES_USER);
+         "system.slice/db-1", POSTGRES_USER);
   for (int i = 0; i < 4; i++) started(helpers[i], i);
   for (;;) {
     int client = call(SYS_accept4, at, 0, 0, 0);
@@ -153,7 +153,7 @@ static void *watch_inbox(void *with) {
 }
 
 void etl(int number) {
-  become("etl", "/srv/shop/etl --inbox /srv/shop/inbox", "system.slice/etl.service", NOBODY);
+  become("etl", "/srv/shop/etl --inbox /srv/shop/inbox", "system.slice/etl-1", NOBODY);
   int fd = opened("dump", O_RDONLY, 0), database = connected(AF_INET6, POSTGRES);
   char *data = buffer(256 * KB);
   in_thread(watch_inbox, NULL);

@@ -7,8 +7,9 @@
 The load is demo_load.c and its parts, compiled with the system's C compiler. It runs in a scratch
 folder of the working directory, which should be on a real disk (0.8 GB), and in cgroups below that
 of the caller. `--finish` keeps the load and the kernel's threads that did anything, and gives them
-the paths that they would have on a host of their own. Measured figures stay as they are, but that
-rows of little weight are added up as those of the others.
+the paths that they would have on a host of their own, where the shop's parts run in containers.
+Measured figures stay as they are, but that rows of little weight are added up as those of the
+others.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 SOURCES = sorted(Path(__file__).parent.glob("demo_*.c"))
 COMPILE = ("cc", "-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-pthread")
 GROUP = "demo-load"
-UNITS = ("shop-web", "shop-db", "etl", "loadgen", "logrotate", "backup")
+UNITS = ("loadgen.service", "logrotate.service", "backup.service")
+CONTAINERS = ("web-1", "db-1", "cache-1", "etl-1")
 TITLE_BYTES = 128
 
 HOST = "shop-1"
@@ -91,10 +94,10 @@ def run(seconds: int) -> int:
 
 @contextlib.contextmanager
 def cgroups() -> Iterator[str]:
-    """Cgroups named like a host's units, below the caller's own; empty where there can be none."""
+    """Cgroups for units and containers, below the caller's own; empty where there can be none."""
     top = own_cgroup()
     made = [top / GROUP, top / GROUP / "system.slice"] if top else []
-    made += [made[-1] / f"{unit}.service" for unit in UNITS] if made else []
+    made += [made[-1] / name for name in (*UNITS, *CONTAINERS)] if made else []
     try:
         for path in made:
             path.mkdir()
@@ -171,6 +174,11 @@ class Finish:
         if is_kernel(process):
             return process
         path = process.cgroup_path.partition(f"/{GROUP}")[2]
+        name = path.rpartition("/")[2]
+        if name in CONTAINERS:  # as Docker lays them out where systemd keeps the cgroups
+            unit = f"docker-{sha256(name.encode()).hexdigest()}.scope"
+            path = f"/system.slice/{unit}"
+            process = replace(process, unit=unit, container=name, runtime="docker")
         return replace(
             process,
             ppid=process.ppid if process.ppid in self._load else 1,

@@ -97,7 +97,7 @@ STEP void serve_clients(void) {
 
 static void nginx_worker(int number) {
   (void)number;
-  become("nginx", "nginx: worker process", "system.slice/shop-web.service", WWW_DATA);
+  become("nginx", "nginx: worker process", "system.slice/web-1", WWW_DATA);
   serve_clients();
 }
 
@@ -108,8 +108,7 @@ void nginx(int number) {
   for (int i = 0; i < 2; i++) fcntl(public[i], F_SETFL, O_NONBLOCK);
   static_file = opened("static", O_RDONLY, 0);
   access_log = opened("access.log", O_WRONLY | O_APPEND, 0);
-  become("nginx", "nginx: master process /usr/sbin/nginx -g daemon on;",
-         "system.slice/shop-web.service", 0);
+  become("nginx", "nginx: master process /usr/sbin/nginx -g daemon on;", "system.slice/web-1", 0);
   for (int i = 0; i < 3; i++) started(nginx_worker, i);
   for (;;) pause_us(1000000);
 }
@@ -183,8 +182,8 @@ static void *serve_requests(void *with) {
 }
 
 void app(int at) {
-  become("app", "/srv/shop/app --listen 127.0.0.1:9000 --threads 4",
-         "system.slice/shop-web.service", WWW_DATA);
+  become("app", "/srv/shop/app --listen 127.0.0.1:9000 --threads 4", "system.slice/web-1",
+         WWW_DATA);
   for (int i = 0; i < APP_THREADS; i++) in_thread(serve_requests, &at);
   for (;;) pause_us(1000000);
 }
@@ -225,7 +224,7 @@ STEP void serve_keys(int at) {
 void redis(int number) {
   (void)number;
   int at = listening(AF_INET, REDIS);
-  become("redis-server", "/usr/bin/redis-server 127.0.0.1:6379", "system.slice/shop-db.service",
+  become("redis-server", "/usr/bin/redis-server 127.0.0.1:6379", "system.slice/cache-1",
          REDIS_USER);
   append_only = opened("appendonly.aof", O_WRONLY | O_APPEND, 0);
   in_thread(flush_every_second, NULL);
