@@ -9,7 +9,7 @@ APT_RUN := python3-bpfcc python3-psutil python3-venv
 APT_DEV := clang-format
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet install --require-hashes
 SOURCES := ebpftop probes tests benchmarks screenshots
-C_FILES := $(wildcard probes/*.h probes/*/*.c ebpftop/collector/include/include/linux/*.h \
+C_FILES := $(wildcard probes/*.h probes/*/*.[ch] ebpftop/collector/include/include/linux/*.h \
   benchmarks/*.c screenshots/*.[ch])
 
 .PHONY: run setup setup-dev test test-kernels check format bpf snapshots screenshots clean

@@ -20,15 +20,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from screen import Terminal
 from textual.app import App, ComposeResult
 
-from ebpftop.model import Column, ProbeInfo, Sample, Table, View
-from ebpftop.ui import themes
-from ebpftop.ui.widgets.flame import Flame
-from ebpftop.views import flame, owntotal
-from ebpftop.views.folding import Folding
-from ebpftop.views.stacks import Window
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.screen import Terminal  # noqa: E402
+from ebpftop.model import Column, ProbeInfo, Sample, Table, View  # noqa: E402
+from ebpftop.ui import themes  # noqa: E402
+from ebpftop.ui.widgets.flame import Flame  # noqa: E402
+from ebpftop.views import flame, owntotal  # noqa: E402
+from ebpftop.views.folding import Folding  # noqa: E402
+from ebpftop.views.stacks import Window  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -305,8 +305,9 @@ def rows_of(table, seq):
     for number, pid in enumerate((1, 813, 813, 812, 812)):
         size = (7 + number) * (20 + 13 * (seq % 7))
         texts = {
-            "disk": f"nvme{number // 2}n1", "op": ("read", "write")[number % 2], "raddr": f"10.0.0.{number}",
-            "rport": 5432, "lport": 40_000 + number, "syscall": ("read", "openat")[number // 2 % 2],
+            "disk": f"nvme{number // 2}n1", "op": ("read", "write")[number % 2],
+            "raddr": f"10.0.0.{number}", "rport": 5432, "lport": 40_000 + number,
+            "syscall": ("read", "openat")[number // 2 % 2],
             "errno": "ENOENT", "tid": pid + number, "slot": 12, "length": 1, "cpu": number % 2,
             "stack": f"main;serve_{number};ep_poll_[k];schedule_[k];__schedule_[k]",
             "pid": pid, "cgroup": 40, "family": "v4", "proto": "tcp", "laddr": "10.0.0.9",

@@ -324,8 +324,10 @@ def test_a_frame_that_may_name_a_product_is_replaced(frame):
 
 
 def test_what_stands_for_missing_frames_is_known():
-    marks = (stacks.UNKNOWN, stacks.NOT_KEPT, stacks.NO_STACK, stacks.CUT, stacks.NO_FRAME_POINTERS)
-    marks = (*marks, stacks.COMPILED)
+    marks = {
+        *(stacks.UNKNOWN, stacks.NOT_KEPT, stacks.NO_STACK, stacks.CUT),
+        *(stacks.NO_FRAME_POINTERS, stacks.COMPILED),
+    }
     offcputime = registry.source(registry.probes()["offcputime"]).with_suffix(".py").read_text()
     assert anonymise.MARKS.issuperset(marks)
     for mark in anonymise.MARKS.difference(marks):

@@ -125,7 +125,7 @@ def test_what_only_one_way_reads_is_asked_for_with_that_way():
         all_of(raw_tracepoint("best", "on_best"), offsets={"NEW": "a.new"}, enums={"E": "e.new"}),
         all_of(raw_tracepoint("old", "on_old"), offsets={"OLD": ("a.gone", "a.b")}),
     )
-    tracepoints = {"best": [], "old": []}
+    tracepoints: dict[str, list[str]] = {"best": [], "old": []}
     new = Kernel(tracepoints, members=["a.new"], enumerators={"e.new": 4})
     best = hooks.plan(probe(ways), new)
     assert [str(hook) for hook in best.hooks] == ["raw_tp:best"]
