@@ -27,7 +27,7 @@ SIZE = (160, 44)
 CALM, INCIDENT = ("25%", "+30s"), ("-144s", "+28s")
 MIDST = "-122s"
 # The walk of the README, up to the page of a process of the database.
-WALK = ("g", "o", "down", "down", "enter", "down", "enter", "d")
+WALK = ("g", "o", "down", "down", "down", "enter", "down", "enter", "d")
 SETTLE_S = 1.5
 
 
