@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,23 +23,19 @@ pytestmark = pytest.mark.bpf
 PAGE = 4096
 ROUNDS = 200
 TRIES = 5
-UNSEEN = "waits of which the beginning or the end was not seen"
+UNNAMED = "addresses shown as numbers: not named in time"
 SECOND = 10**9
 
-# Each does the same work for every line that it gets, and says then how long that took, how much of
-# it it ran, and how much it waited for a CPU (scheduler/sched-stats.rst).
+# Each does the same work for every line that it gets, and says then how long that took.
 FRAME = """
 import ctypes, mmap, os, socket, sys, threading, time
 libc = ctypes.CDLL(None)
-def scheduled():
-    return [int(n) for n in open("/proc/thread-self/schedstat").read().split()[:2]]
 {prepare}
 print("ready", flush=True)
 for line in sys.stdin:
-    wall, before = time.monotonic_ns(), scheduled()
+    begin = time.monotonic_ns()
 {work}
-    wall, after = time.monotonic_ns() - wall, scheduled()
-    print(wall, *[a - b for a, b in zip(after, before)], flush=True)
+    print(time.monotonic_ns() - begin, flush=True)
 """
 FILE = "fd = os.open({path!r}, os.O_RDWR{flags}); page = mmap.mmap(-1, 4096)"
 CALLS = f"    for _ in range({ROUNDS}): libc.getpriority(0, 0)"
@@ -92,10 +89,15 @@ class Worker:
 
     def finish(self):
         """Wait for the end of the round."""
-        self.wall_ns, self.run_ns, self.queued_ns = map(int, self.says().split())
+        self.wall_ns = int(self.says())
+
+    def queued_ns(self):
+        """How long it has waited for a CPU so far (scheduler/sched-stats.rst)."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1])
 
     def start(self):
         assert self._process.stdin is not None
+        self.queued_before_ns = self.queued_ns()
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
@@ -107,26 +109,32 @@ class Worker:
 @pytest.fixture
 def worker(tmp_path):
     """`worker("biotop")` starts a process with work that the probe sees."""
-    path = tmp_path / "file"
-    path.write_bytes(bytes(ROUNDS * PAGE))
-    os.sync()
-    works = {
+    with contextlib.ExitStack() as stack:
+
+        def start(kind, cgroup=None):
+            # A file each: requests of two processes for neighbouring pages may become one.
+            path = tmp_path / str(len(os.listdir(tmp_path)))
+            path.write_bytes(bytes(ROUNDS * PAGE))
+            os.sync()
+            work, prepare = works(str(path))[kind]
+            started = Worker(work, prepare, cgroup)
+            stack.callback(started.end)
+            return started
+
+        yield start
+
+
+def works(path):
+    """By name, what to do in a round, and before the first."""
+    return {
         "syscount": (CALLS, ""),
-        "biotop": (READS, FILE.format(path=str(path), flags=" | os.O_DIRECT")),
-        "cachestat": (READS, FILE.format(path=str(path), flags="") + "\nos.pread(fd, 1 << 30, 0)"),
+        "biotop": (READS, FILE.format(path=path, flags=" | os.O_DIRECT")),
+        "cachestat": (READS, FILE.format(path=path, flags="") + "\nos.pread(fd, 1 << 30, 0)"),
         "tcptop": (TALK, LISTEN),
         "offcputime": (SLEEPS, ""),
         "runqlen": (TURNS, PINNED),
         "crowd": (SLEEPS, CROWD),
     }
-    with contextlib.ExitStack() as stack:
-
-        def start(kind, cgroup=None):
-            started = Worker(*works[kind], cgroup)
-            stack.callback(started.end)
-            return started
-
-        yield start
 
 
 @pytest.fixture
@@ -197,19 +205,28 @@ class Figures:
             table: [r for r in session.rows(probe, table, since) if r.get("pid") == worker.pid]
             for table in tables_of(session, probe)
         }
-        self._unseen = sum(s.lost.get(UNSEEN, 0) for s in session.samples(probe)[since:])
+        self._lost = Counter[str]()
+        for sample in session.samples(probe)[since:]:
+            self._lost.update(sample.lost)
 
     def total(self, table, column, **wanted):
         rows = self._rows[table]
         return sum(r[column] for r in rows if all(r[k] == v for k, v in wanted.items()))
 
     def seen(self, probe):
-        """Whether there is no more missing than BPF fails to see here (PROBES.md).
+        """Whether no more is missing than BPF fails to see here, and stacks have their names.
 
-        Programs do not run on threads of PID 1, where completions come in: mostly one in some
-        thousands is lost, now and then some dozens in a row.
+        Programs do not run on threads of PID 1 here (PROBES.md): that hides completions of requests
+        now and then, which come in on any thread, and waits for a CPU that such a thread has.
         """
-        return probe != "biotop" or self.total("io", "ios", op="read") >= ROUNDS * 0.995 - 1
+        if probe == "offcputime":
+            return not self._lost[UNNAMED]
+        if probe == "runqlen":
+            queued_ns = self._worker.queued_ns() - self._worker.queued_before_ns
+            return self.total("delays", "wait_ns") == pytest.approx(queued_ns, rel=0.01)
+        # More, if it had to read in something of its own that the kernel had taken from it.
+        ios = self.total("io", "ios", op="read")
+        return probe != "biotop" or ROUNDS * 0.995 - 1 <= ios <= ROUNDS
 
     def check(self, probe):
         assert self.seen(probe)
@@ -221,8 +238,7 @@ class Figures:
 
     def _check_biotop(self):
         ios, size = (self.total("io", column, op="read") for column in ("ios", "bytes"))
-        assert ios <= ROUNDS
-        assert size == pytest.approx(ios * PAGE, abs=65536 * 2)
+        assert size == ios * PAGE
         assert self.total("latency", "count", op="read") == ios
 
     def _check_cachestat(self):
@@ -244,11 +260,6 @@ class Figures:
 
     def _check_runqlen(self):
         waited_ns = self.total("delays", "wait_ns")
-        longest_ns = max(row["max_ns"] for row in self._rows["delays"])
-        # Programs do not run on threads of PID 1 here: what that hid is counted.
-        assert waited_ns >= self._worker.queued_ns * 0.99 - self._unseen * longest_ns
-        # And the wait before its round, when it had got its line.
-        assert waited_ns <= self._worker.queued_ns * 1.01 + longest_ns
         assert self.total("waits", "wait_ns") == waited_ns
 
 
