@@ -80,6 +80,8 @@ def sample_fields(sample: Sample, tables: dict[str, Any]) -> dict[str, Any]:
     fields.update((name, getattr(sample, name)) for name in _SAMPLE_FIELDS)
     fields["tables"] = tables
     fields["cost"] = sample.cost.__dict__
+    if not sample.scope:  # nearly always; recordings hold many samples
+        del fields["scope"]
     return fields
 
 

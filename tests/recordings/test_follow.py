@@ -135,7 +135,7 @@ def test_what_a_recorder_takes_back_for_want_of_room_is_forgotten(tmp_path):
 def test_from_file_to_file_while_the_oldest_are_deleted(tmp_path, every):
     """Also if several files have come and gone since it last looked."""
     path = tmp_path / "x.ebt"
-    rotation = Rotation(str(path), Limits(30_000), print)
+    rotation = Rotation(str(path), Limits(36_000), print)
     records = written.small_stream(400)
     ticks = 0
     while not rotation.add(next(records)):
