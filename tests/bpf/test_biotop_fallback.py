@@ -102,5 +102,6 @@ def test_commands_that_no_bio_asked_for_are_the_exception(both, tmp_path):
     best, fallback = (
         [r["op"] for r in s.rows("biotop", "io") if r["pid"] == worker.pid] for s in both
     )
-    assert best == ["op 34"]  # REQ_OP_DRV_IN
-    assert fallback == []
+    asked = "op 34"  # REQ_OP_DRV_IN
+    assert asked in best
+    assert [op for op in best if op != asked] == fallback  # `cat` itself may have to be read

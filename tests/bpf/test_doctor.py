@@ -144,6 +144,8 @@ def test_what_the_kernel_refuses_makes_a_plan_none(monkeypatch):
     if plan and not trial(report, "fentry")["ok"]:
         assert (probe["state"], probe["reason"][:8]) == ("unavailable", "fentry: ")
         assert any(what.startswith("cachestat cannot run") for what in problems(report, "warning"))
+    elif probe["state"] == "unavailable":  # the kernel offers nothing in its place
+        assert (probe["hooks"], hidden in probe["reason"]) == ([], True)
     else:
         assert probe["hooks"]
 
