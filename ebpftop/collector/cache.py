@@ -1,5 +1,7 @@
 """Keeps compiled programs from one start to the next, so that a probe is compiled once.
 
+And what a kernel's headers told, where it has no BTF.
+
 A file is found by all that its compile depends on: the C text and its headers, the flags, the
 running kernel, the number of CPUs. Which compiler made it stands inside. What is read goes into
 the kernel as root, so a folder or a file that somebody else could have written is not touched.
@@ -49,36 +51,45 @@ class Cache:
         self._compiler = _identities(_loaded_libraries())
 
     def find(self, name: str) -> Bytecode | None:
-        """What was kept under that name, if it can be used here."""
-        if self._fd < 0:
-            return None
+        """The programs that were kept under that name, if they can be used here."""
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._fd)
-        except OSError:
+            found, label = bytecode.decode(self.read(name))
+        except BytecodeError:
             return None
-        with open(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
-                return None
-            try:
-                found, label = bytecode.decode(file.read(FILE_BYTES))
-            except (BytecodeError, OSError):
-                return None
         compiler = _identities([path for path, _, _ in label["compiler"]])
         return found if (label["name"], label["compiler"]) == (name, compiler) else None
 
     def keep(self, name: str, programs: Bytecode) -> None:
-        """Write a file, in one step; raises OSError."""
+        """Write programs under a name; raises OSError."""
         if not self._compiler:
             self.note_compiler()
-        if self._fd < 0 or not self._compiler:
+        if self._compiler:
+            label = {"name": name, "compiler": self._compiler}
+            self.write(name, bytecode.encode(programs, label))
+
+    def read(self, name: str) -> bytes:
+        """What was written under that name; empty where there is nothing that can be trusted."""
+        if self._fd < 0:
+            return b""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._fd)
+            with open(fd, "rb") as file:
+                status = os.fstat(fd)
+                is_trusted = stat.S_ISREG(status.st_mode) and _is_ours(status)
+                return file.read(FILE_BYTES) if is_trusted else b""
+        except OSError:
+            return b""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, in one step; raises OSError."""
+        if self._fd < 0:
             return
         new = f"{name}.{os.getpid()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with contextlib.suppress(FileNotFoundError):  # of a process that was killed
             os.unlink(new, dir_fd=self._fd)
         with open(os.open(new, flags, 0o600, dir_fd=self._fd), "wb") as file:
-            file.write(bytecode.encode(programs, {"name": name, "compiler": self._compiler}))
+            file.write(data)
         os.rename(new, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         self._drop_oldest()
 

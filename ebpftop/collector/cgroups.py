@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ebpftop.collector.btf import Btf
+    from ebpftop.collector.hooks import KernelTypes
 
 CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "devices", "freezer", "blkio")
 FILEID_KERNFS = 0xFE
@@ -52,12 +52,12 @@ def hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy | None:
     return Hierarchy(v2, "") if v2 else None
 
 
-def flags(btf: Btf) -> list[str]:
+def flags(kernel: KernelTypes) -> list[str]:
     """Flags that tell `cgroup_of` in common.h which hierarchy to read."""
     tree = hierarchy()
     if tree is None or not tree.controller:
         return []
-    index = btf.enumerator(f"cgroup_subsys_id.{tree.controller}_cgrp_id")
+    index = kernel.enumerator(f"cgroup_subsys_id.{tree.controller}_cgrp_id")
     return [] if index is None else [f"-DCGROUP_SUBSYS={index}"]
 
 

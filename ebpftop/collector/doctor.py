@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ebpftop import __version__, registry
 from ebpftop.collector import diagnosis, kernel_facts, toolchain, trials
-from ebpftop.collector.btf import Btf, BtfError
+from ebpftop.collector.btf import WITHOUT, Btf, BtfError
 from ebpftop.collector.diagnosis import Facts, Problem
-from ebpftop.collector.hooks import COMMON_ABILITIES, WITHOUT
+from ebpftop.collector.hooks import COMMON_ABILITIES
 from ebpftop.collector.survey import Finding, survey
 from ebpftop.hook import AllOf, FirstOf, Hook
 

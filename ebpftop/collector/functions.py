@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ebpftop.collector.hooks import KernelTypes
 
 KALLSYMS = Path("/proc/kallsyms")
-TRACING = 26  # BPF_PROG_TYPE_TRACING
+RAW_TRACEPOINT, TRACING = 17, 26  # BPF_PROG_TYPE_
 NOTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)  # r0 = 0; exit
 NOT_ALLOWED = (errno.EPERM, errno.EACCES)
 # Where a call's arguments and its result are, by the names that each architecture has for them.
@@ -65,6 +65,22 @@ def can_trace(function_id: int, attach_type: int) -> bool:
         os.close(bpf.open_raw_tracepoint("", program))
     except OSError as error:
         return _not_ours_to_try(error)
+    finally:
+        os.close(program)
+    return True
+
+
+@lru_cache(maxsize=64)
+def can_watch(tracepoint: str) -> bool:
+    """Whether the kernel was built with a raw tracepoint; true where nothing may be tried."""
+    try:
+        program = bpf.load_program("try", RAW_TRACEPOINT, NOTHING, "GPL", 0, log=False)
+    except OSError:
+        return True
+    try:
+        os.close(bpf.open_raw_tracepoint(tracepoint, program))
+    except OSError as error:
+        return error.errno != errno.ENOENT
     finally:
         os.close(program)
     return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ebpftop.collector import bpf, functions
+from ebpftop.collector.btf import WITHOUT
 from ebpftop.hook import AllOf, FirstOf, Hook, HookPlan
 
 if TYPE_CHECKING:
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 
     from ebpftop.probe import Probe
 
-# What the tests hide of the running kernel, separated by commas.
-WITHOUT = "EBPFTOP_WITHOUT"
+WITH_BTF = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y"
 HAVE_CGROUPS = "-DHAVE_CGROUPS=1"
 WITHOUT_CGROUPS = "no process's cgroup is seen: the kernel's types do not tell"
 FUNCTIONS = ("fentry", "fexit", "kprobe", "kretprobe")
@@ -28,7 +28,11 @@ ATTACH_TYPES = {
 
 
 class KernelTypes(Protocol):
-    """What is asked of a kernel; `ebpftop.collector.btf.Btf` answers for the running one."""
+    """What is asked of a kernel: its BTF answers (`btf.Btf`), or its headers (`headers`)."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is not told of is not there."""
 
     def tracepoint(self, name: str) -> list[str] | None:
         """Types of the arguments of a raw tracepoint, or None where there is no such one."""
@@ -45,6 +49,9 @@ class KernelTypes(Protocol):
     def function_id(self, name: str) -> int:
         """Id of the type of a function; 0 where there is no such one."""
 
+    def tracepoint_id(self, name: str) -> int:
+        """Id of the type of a raw tracepoint; 0 where there is no such one."""
+
 
 class Without:
     """A kernel of which some things are hidden, so that what is done without them can be tested.
@@ -56,6 +63,7 @@ class Without:
     def __init__(self, kernel: KernelTypes, hidden: frozenset[str]) -> None:
         self._kernel = kernel
         self._hidden = hidden
+        self.complete = kernel.complete
 
     def hides(self, name: str) -> bool:
         """Whether something is hidden."""
@@ -81,6 +89,10 @@ class Without:
         """As `KernelTypes`."""
         return self._kernel.function_id(name)
 
+    def tracepoint_id(self, name: str) -> int:
+        """As `KernelTypes`."""
+        return self._kernel.tracepoint_id(name)
+
 
 class UnavailableError(Exception):
     """The kernel lacks what a probe needs: `reason`, and `hint` at what to do."""
@@ -89,6 +101,13 @@ class UnavailableError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.hint = hint
+
+    @classmethod
+    def of(cls, absent: str, kernel: KernelTypes, hint: str) -> UnavailableError:
+        """For what a kernel has not, or is not said to have."""
+        if kernel.complete:
+            return cls(f"this kernel has no {absent}", hint)
+        return cls(f"the kernel has no BTF, and its headers no {absent}", WITH_BTF)
 
 
 @dataclass(frozen=True)
@@ -162,10 +181,8 @@ def _choose(slot: HookPlan, kernel: Without) -> AllOf | None:
         absent.append(lacking)
     if isinstance(slot, FirstOf) and slot.without:
         return None
-    raise UnavailableError(
-        f"this kernel has no {', nor '.join(dict.fromkeys(absent))}",
-        "a newer kernel has it; `ebpftop probes` lists what each probe needs",
-    )
+    hint = "a newer kernel has it; `ebpftop probes` lists what each probe needs"
+    raise UnavailableError.of(", nor ".join(dict.fromkeys(absent)), kernel, hint)
 
 
 def _lacking(way: AllOf, kernel: Without) -> Iterator[str]:
@@ -188,7 +205,8 @@ def available(hook: Hook, kernel: Without) -> bool:
     if _arguments(hook, kernel) is None:
         return False
     if hook.kind in ("fentry", "fexit"):
-        return functions.can_trace(kernel.function_id(hook.target), ATTACH_TYPES[hook.kind])
+        function_id = kernel.function_id(hook.target)
+        return bool(function_id) and functions.can_trace(function_id, ATTACH_TYPES[hook.kind])
     if hook.kind in ("kprobe", "kretprobe"):
         return bool(functions.entries(hook.target, returns=hook.kind == "kretprobe"))
     return True
@@ -243,14 +261,12 @@ def _layout_flags(probe: Probe, kernel: KernelTypes) -> list[str]:
             found.add(name)
         elif name in probe.offsets:
             paths = (choices,) if isinstance(choices, str) else choices
-            raise UnavailableError(
-                f"this kernel has no {' or '.join(paths)}",
-                "please report the kernel's version: its structures have changed",
-            )
+            hint = "please report the kernel's version: its structures have changed"
+            raise UnavailableError.of(" or ".join(paths), kernel, hint)
     for name, path in probe.enums.items():
         value = kernel.enumerator(path)
         if value is None:
-            raise UnavailableError(f"this kernel has no enum {path}", "please report its version")
+            raise UnavailableError.of(f"enum {path}", kernel, "please report its version")
         flags.append(f"-DENUM_{name}={value}")
     if found >= COMMON_OPTIONAL.keys():
         flags.append(HAVE_CGROUPS)

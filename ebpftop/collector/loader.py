@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ebpftop import registry
 from ebpftop.collector import bpf, bytecode, cgroups, hooks
-from ebpftop.collector.btf import Btf, BtfError
 from ebpftop.collector.bytecode import PROGRAM_TYPES, TRACING, Bytecode, BytecodeError
 from ebpftop.collector.cache import Cache, file_name
 from ebpftop.collector.environment import cpu_list
+from ebpftop.collector.kernel_types import kernel_types
 from ebpftop.collector.maps import MapShape
 from ebpftop.collector.scope import SCOPE
 from ebpftop.paths import HEADERS, PROBES
 
 if TYPE_CHECKING:
+    from ebpftop.collector.hooks import KernelTypes
     from ebpftop.probe import Hook, Probe
 
 FDS_PER_MESSAGE = 200  # the kernel passes at most 253 (SCM_MAX_FD)
@@ -121,10 +122,10 @@ def load_all(jobs: list[Job]) -> NoReturn:
 def _prepare(probes: list[Probe], cache: Cache) -> list[Order | Loaded]:
     """What to do for each probe, or why nothing can be done; then what all compiles need."""
     try:
-        kernel = Btf()
-    except BtfError as error:
-        hint = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y"
-        return [Loaded(False, unavailable=True, reason=str(error), hint=hint)] * len(probes)
+        kernel = kernel_types(cache)
+    except hooks.UnavailableError as error:
+        card = Loaded(False, unavailable=True, reason=error.reason, hint=error.hint)
+        return [card] * len(probes)
     orders = [_order(probe, kernel, cache) for probe in probes]
     if any(isinstance(order, Order) and order.kept is None for order in orders):
         with contextlib.suppress(ImportError):
@@ -134,7 +135,7 @@ def _prepare(probes: list[Probe], cache: Cache) -> list[Order | Loaded]:
     return orders
 
 
-def _order(probe: Probe, kernel: Btf, cache: Cache) -> Order | Loaded:
+def _order(probe: Probe, kernel: KernelTypes, cache: Cache) -> Order | Loaded:
     try:
         plan = hooks.plan(probe, kernel)
         flags = [*plan.flags, *cgroups.flags(kernel)]
@@ -152,7 +153,7 @@ def _is_tracing(hook: Hook) -> bool:
     return hook.typed or hook.kind in ("fentry", "fexit")
 
 
-def _hook_type(hook: Hook, kernel: Btf) -> tuple[int, int]:
+def _hook_type(hook: Hook, kernel: KernelTypes) -> tuple[int, int]:
     find = kernel.tracepoint_id if hook.kind == "raw_tracepoint" else kernel.function_id
     return find(hook.target), hooks.ATTACH_TYPES[hook.kind]
 
@@ -222,13 +223,13 @@ def _load(order: Order, cache: Cache, log: int) -> Result:
         return Loaded(False, reason=reason, hint=hint, detail=detail), []
 
 
-def _shorten_kallsyms(btf: Btf) -> None:
+def _shorten_kallsyms(kernel: KernelTypes) -> None:
     """Let this process, and no other, see a /proc/kallsyms of one line.
 
     For every compile BCC reads and sorts all 120,000 symbols to learn whether one is there
     (bpf_probe_read_kernel, 5.5): two thirds of its time. Where mounts are refused it stays slow.
     """
-    if btf.enumerator("bpf_func_id.BPF_FUNC_probe_read_kernel") is None:
+    if kernel.enumerator("bpf_func_id.BPF_FUNC_probe_read_kernel") is None:
         return
     libc = ctypes.CDLL(None)
     if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None):

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from ebpftop import registry
 from ebpftop.collector import hooks
-from ebpftop.collector.btf import Btf, BtfError
+from ebpftop.collector.cache import Cache
+from ebpftop.collector.kernel_types import kernel_types
 
 if TYPE_CHECKING:
+    from ebpftop.collector.hooks import KernelTypes
     from ebpftop.probe import Probe
 
 
@@ -30,18 +32,18 @@ class Finding:
 def survey() -> list[Finding]:
     """One finding per probe, in menu order."""
     try:
-        btf = Btf()
-    except BtfError as error:
+        kernel = kernel_types(Cache())
+    except hooks.UnavailableError as error:
         return [
-            Finding(probe.name, probe.title, "unavailable", reason=str(error))
+            Finding(probe.name, probe.title, "unavailable", (), error.reason, error.hint)
             for probe in registry.probes().values()
         ]
-    return [_find(probe, btf) for probe in registry.probes().values()]
+    return [_find(probe, kernel) for probe in registry.probes().values()]
 
 
-def _find(probe: Probe, btf: Btf) -> Finding:
+def _find(probe: Probe, kernel: KernelTypes) -> Finding:
     try:
-        plan = hooks.plan(probe, btf)
+        plan = hooks.plan(probe, kernel)
     except hooks.UnavailableError as error:
         return Finding(probe.name, probe.title, "unavailable", (), error.reason, error.hint)
     state = "degraded" if plan.missing else "full"

@@ -13,6 +13,8 @@ TASK = "struct task_struct *"
 class Kernel:
     """Stands in for `Btf`: tracepoints with their argument types, members, enumerators."""
 
+    complete = True
+
     def __init__(self, tracepoints, members=("a.b",), enumerators=(), functions=()):
         self._tracepoints = tracepoints
         self._functions = dict(functions)
@@ -33,6 +35,9 @@ class Kernel:
 
     def function_id(self, name):
         return len(name) if name in self._functions else 0
+
+    def tracepoint_id(self, name):
+        return len(name) if name in self._tracepoints else 0
 
 
 COMMON = [
