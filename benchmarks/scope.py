@@ -216,7 +216,7 @@ def empty_ns(probe: Probe, kernel: Btf, seconds: float) -> float:
     runs = [bpf.program_runs(fd) for fd in programs]
     for fd in (*links, *programs):
         os.close(fd)
-    return sum(ns for _, ns in runs) / max(1, sum(number for number, _ in runs))
+    return sum(run.ns for run in runs) / max(1, sum(run.number for run in runs))
 
 
 @dataclass

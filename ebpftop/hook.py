@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Members = Mapping[str, str | tuple[str, ...]]
-HookKind = Literal["raw_tracepoint", "fentry", "fexit", "kprobe", "kretprobe", "perf_event"]
+HookKind = Literal[
+    "raw_tracepoint", "tracepoint", "fentry", "fexit", "kprobe", "kretprobe", "perf_event"
+]
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,13 @@ class Hook:
 
     Attributes:
         kind: how to attach.
-        target: name of the tracepoint or function; for perf events `cpu-clock`.
+        target: name of the raw tracepoint or function; of a tracepoint `category:name`; for perf
+            events `cpu-clock`.
         program: the C function.
         args: the arguments that the program reads, in order, as `name=type` with the type as the
             kernel's BTF spells it (`prev=struct task_struct *`); a `?` after the type makes it
-            optional. A hook whose arguments do not match is not there.
+            optional. Of a tracepoint, the members of its record, as `name=struct.member`. A hook
+            whose arguments do not match is not there.
         frequency: runs a second and CPU, for perf events.
         typed: whether the program reads what its arguments point to as it does CURRENT_TASK, with
             READ_TASK, which takes no helper (raw tracepoints; 5.11, a helper before).
@@ -40,7 +44,7 @@ class Hook:
         """The hook as the pane and `ebpftop probes` name it."""
         if self.kind == "perf_event":
             return f"perf:{self.target}@{self.frequency}"
-        kind = "raw_tp" if self.kind == "raw_tracepoint" else self.kind
+        kind = {"raw_tracepoint": "raw_tp", "tracepoint": "tp"}.get(self.kind, self.kind)
         return f"{kind}:{self.target}"
 
 
@@ -77,6 +81,15 @@ HookPlan = Hook | AllOf | FirstOf
 def raw_tracepoint(target: str, program: str, *args: str, typed: bool = False) -> Hook:
     """A raw tracepoint; `args` and `typed` as in `Hook`."""
     return Hook("raw_tracepoint", target, program, args, typed=typed)
+
+
+def tracepoint(target: str, program: str, *args: str) -> Hook:
+    """A tracepoint by its record, `category:name`, read with FIELD; `args` as in `Hook`.
+
+    Takes longer than a raw one, for the kernel writes the record first, and needs tracefs; but no
+    other thread can run in between. Its program must return 1: 0 hides the event from perf.
+    """
+    return Hook("tracepoint", target, program, args)
 
 
 def fentry(target: str, program: str, *args: str) -> Hook:

@@ -10,7 +10,8 @@ What the C file is given, all as `-D` flags:
     ENUM_<NAME>             value of an enumerator
     HAVE_<program>          1 for each program whose hook was chosen
     HAVE_<ABILITY>          1 for what the kernel can do and common.h knows how to use
-    ARG_<program>_<name>    position of a named argument of that program's hook
+    ARG_<program>_<name>    position of a named argument of that program's hook; of a tracepoint,
+                            byte offset in its record
     LOST_<NAME>             index of a reason in the map `lost` (`Probe.lost`)
     PAGE_SHIFT              a page of memory has 1 << PAGE_SHIFT bytes
 """
@@ -48,6 +49,7 @@ from ebpftop.hook import (
     kretprobe,
     perf_event,
     raw_tracepoint,
+    tracepoint,
 )
 from ebpftop.model import Column, ProbeInfo, Row, Table, View
 
@@ -84,6 +86,7 @@ __all__ = [
     "ratio",
     "raw_tracepoint",
     "table",
+    "tracepoint",
 ]
 
 

@@ -10,6 +10,11 @@
 // result, ARG(on_end, return).
 #define ARG(program, name) (ctx->args[ARG_##program##_##name])
 
+// A member of a tracepoint's record, FIELD(s64, on_exit_record, result). Such a program returns
+// KEEP: 0 would hide the event from every user of perf.
+#define FIELD(type, program, name) (*(type *)((char *)ctx + ARG_##program##_##name))
+#define KEEP 1
+
 // The same for kprobes, whose program gets the registers as `void *ctx`: ARG_on_start_size or a
 // number from 0. KRETURN is for kretprobes.
 #define KARG(position) KARG_AT(position)

@@ -1,19 +1,16 @@
-"""bpf(2) without a library: maps, programs, hooks, batch reads, object info, run-time statistics.
+"""bpf(2) without a library: maps, programs, batch reads, object info, run-time statistics.
 
-Sources: include/uapi/linux/bpf.h (batch operations 5.6, BPF_ENABLE_STATS 5.8) and perf_event.h.
+Source: include/uapi/linux/bpf.h (batch operations 5.6, BPF_ENABLE_STATS 5.8).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 NR_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 321)
-NR_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(os.uname().machine, 298)
 
 MAP_CREATE = 0
 MAP_LOOKUP_ELEM = 1
@@ -30,19 +27,10 @@ NOEXIST = 1  # flag of MAP_UPDATE_ELEM
 TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT = 23, 24, 25  # BPF_TRACE_… of enum bpf_attach_type
 VERIFIER_LOG_BYTES = 1 << 20
 
-PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK = 1, 0
-PERF_ATTR_FREQ = 1 << 10
-PERF_FLAG_FD_CLOEXEC = 8
-PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF = 0x2400, 0x40042408
-KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe/type")  # 4.17
-PERF_KPROBE_RETURNS = 1  # in attr.config; its `format/retprobe` says config:0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
 _libc.syscall.restype = ctypes.c_long
-_perf_event_open = _libc["syscall"]
-_perf_event_open.argtypes = [ctypes.c_long, ctypes.c_void_p, *[ctypes.c_int] * 3, ctypes.c_ulong]
-_perf_event_open.restype = ctypes.c_long
 
 
 class BatchAttr(ctypes.Structure):
@@ -215,23 +203,6 @@ class _RawTracepointAttr(ctypes.Structure):
     _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("pad", ctypes.c_uint32))
 
 
-class PerfEventAttr(ctypes.Structure):
-    """`struct perf_event_attr` of its first size (PERF_ATTR_SIZE_VER0)."""
-
-    _fields_ = (
-        ("type", ctypes.c_uint32),
-        ("size", ctypes.c_uint32),
-        ("config", ctypes.c_uint64),
-        ("sample_freq", ctypes.c_uint64),
-        ("sample_type", ctypes.c_uint64),
-        ("read_format", ctypes.c_uint64),
-        ("flags", ctypes.c_uint64),
-        ("wakeup_events", ctypes.c_uint32),
-        ("bp_type", ctypes.c_uint32),
-        ("config1", ctypes.c_uint64),
-    )
-
-
 def map_spec(map_fd: int) -> MapSpec:
     """What an existing map was created from. Raises OSError."""
     info = _MapInfo()
@@ -295,58 +266,6 @@ def open_raw_tracepoint(name: str, program_fd: int) -> int:
     return _open(RAW_TRACEPOINT_OPEN, attr, name)
 
 
-def open_cpu_clock(cpu: int, frequency: int, program_fd: int) -> int:
-    """Run a program `frequency` times a second on a CPU while the descriptor is open.
-
-    Raises OSError.
-    """
-    attr = PerfEventAttr(
-        type=PERF_TYPE_SOFTWARE,
-        config=PERF_COUNT_SW_CPU_CLOCK,
-        sample_freq=frequency,
-        flags=PERF_ATTR_FREQ,
-    )
-    return open_perf_event(attr, cpu, program_fd)
-
-
-def open_kprobe(symbol: str, returns: bool, program_fd: int = -1) -> int:
-    """Run a program where a function begins, or where it `returns`, while the descriptor is open.
-
-    It runs on every CPU, whichever the event is on. The kernel makes the probe for this descriptor
-    alone: tracefs does not list it. Without a program it only shows that it can be done. Raises
-    OSError.
-    """
-    name = ctypes.create_string_buffer(symbol.encode())
-    attr = PerfEventAttr(
-        type=int(KPROBE_PMU.read_text()),
-        config=PERF_KPROBE_RETURNS if returns else 0,
-        config1=ctypes.addressof(name),
-    )
-    return open_perf_event(attr, min(os.sched_getaffinity(0)), program_fd)
-
-
-def open_perf_event(attr: PerfEventAttr, cpu: int, program_fd: int) -> int:
-    """Run a program, if any, at a perf event on a CPU while the descriptor is open.
-
-    Raises OSError.
-    """
-    attr.size = ctypes.sizeof(attr)
-    where = -1, cpu, -1, PERF_FLAG_FD_CLOEXEC  # any process, this CPU, no group
-    fd = int(_perf_event_open(NR_PERF_EVENT_OPEN, ctypes.addressof(attr), *where))
-    if fd < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error), f"perf event on CPU {cpu}")
-    if program_fd < 0:
-        return fd
-    try:
-        fcntl.ioctl(fd, PERF_EVENT_IOC_SET_BPF, program_fd)
-        fcntl.ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
 def _open(command: int, attr: ctypes.Structure, name: str) -> int:
     fd, error = call(command, attr)
     if fd < 0:
@@ -371,14 +290,30 @@ class _ProgramInfo(ctypes.Structure):
         ("between", ctypes.c_uint8 * 112),
         ("run_time_ns", ctypes.c_uint64),
         ("run_cnt", ctypes.c_uint64),
+        ("recursion_misses", ctypes.c_uint64),  # 5.12; before, 0
     )
 
 
-def program_runs(program_fd: int) -> tuple[int, int]:
-    """Runs of a program and the nanoseconds they took, both since it was loaded."""
+class Runs(NamedTuple):
+    """What a program did since it was loaded; the first two are 0 without statistics.
+
+    Attributes:
+        number: how often it ran.
+        ns: nanoseconds that took.
+        missed: how often it was left out, because a run of it (of a kprobe's or a tracepoint's
+            program: of any such program) was interrupted on the same CPU.
+    """
+
+    number: int
+    ns: int
+    missed: int
+
+
+def program_runs(program_fd: int) -> Runs:
+    """Runs of a program. Raises OSError."""
     info = _ProgramInfo()
     _get_info(program_fd, info)
-    return info.run_cnt, info.run_time_ns
+    return Runs(info.run_cnt, info.run_time_ns, info.recursion_misses)
 
 
 def program_name(program_fd: int) -> str:

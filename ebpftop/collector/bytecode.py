@@ -26,6 +26,7 @@ MAGIC = b"ebpftop bytecode 3\n"  # a new number for each change of what is writt
 # Of enum bpf_prog_type, by kind of hook.
 PROGRAM_TYPES = {
     "raw_tracepoint": 17,
+    "tracepoint": 5,
     "perf_event": 7,
     "kprobe": 2,
     "kretprobe": 2,

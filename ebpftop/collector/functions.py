@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebpftop.collector import bpf
+from ebpftop.collector import bpf, perf
 
 if TYPE_CHECKING:
     from ebpftop.collector.hooks import KernelTypes
@@ -115,7 +115,7 @@ def _not_ours_to_try(error: OSError) -> bool:
 
 def _can_probe(symbol: str, returns: bool) -> bool:
     try:
-        os.close(bpf.open_kprobe(symbol, returns))
+        os.close(perf.open_kprobe(symbol, returns))
     except OSError as error:
         return _not_ours_to_try(error)
     return True

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from ebpftop.collector import bpf, functions
+from ebpftop.collector import bpf, functions, perf
 from ebpftop.collector.btf import WITHOUT
 from ebpftop.hook import AllOf, FirstOf, Hook, HookPlan
 
@@ -209,6 +209,8 @@ def available(hook: Hook, kernel: Without) -> bool:
         return bool(function_id) and functions.can_trace(function_id, ATTACH_TYPES[hook.kind])
     if hook.kind in ("kprobe", "kretprobe"):
         return bool(functions.entries(hook.target, returns=hook.kind == "kretprobe"))
+    if hook.kind == "tracepoint":
+        return perf.has_tracepoint(hook.target)
     return True
 
 
@@ -225,6 +227,8 @@ def _arguments(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
             return {}
     elif hook.kind == "raw_tracepoint":
         types = kernel.tracepoint(hook.target)
+    elif hook.kind == "tracepoint":
+        return _members(hook, kernel)
     else:
         return {}
     if types is None:
@@ -241,6 +245,18 @@ def _arguments(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
                 continue
             return None
         start = found[name] + 1
+    return found
+
+
+def _members(hook: Hook, kernel: KernelTypes) -> dict[str, int] | None:
+    """Offset of each member of a tracepoint's record that a program reads; None where one lacks."""
+    found = {}
+    for argument in hook.args:
+        name, _, path = argument.partition("=")
+        offset = kernel.offset(path)
+        if offset is None:
+            return None
+        found[name] = offset
     return found
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ebpftop import registry
-from ebpftop.collector import bpf, bytecode, cgroups, hooks
+from ebpftop.collector import bpf, bytecode, cgroups, hooks, perf
 from ebpftop.collector.bytecode import PROGRAM_TYPES, TRACING, Bytecode, BytecodeError
 from ebpftop.collector.cache import Cache, file_name
 from ebpftop.collector.environment import cpu_list
@@ -316,9 +316,11 @@ def _attach(hook: Hook, program_fd: int) -> list[int]:
     """Attach one program; returns the descriptors that keep it attached."""
     if hook.kind == "perf_event":
         cpus = cpu_list(ONLINE_CPUS.read_text())
-        return [bpf.open_cpu_clock(cpu, hook.frequency, program_fd) for cpu in cpus]
+        return [perf.open_cpu_clock(cpu, hook.frequency, program_fd) for cpu in cpus]
+    if hook.kind == "tracepoint":
+        return [perf.open_tracepoint(hook.target, program_fd)]
     if hook.kind in ("kprobe", "kretprobe"):
-        return [bpf.open_kprobe(hook.target, hook.kind == "kretprobe", program_fd)]
+        return [perf.open_kprobe(hook.target, hook.kind == "kretprobe", program_fd)]
     return [bpf.open_raw_tracepoint("" if _is_tracing(hook) else hook.target, program_fd)]
 
 

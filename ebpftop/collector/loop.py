@@ -21,6 +21,7 @@ from ebpftop.collector import bpf, host, loader
 from ebpftop.collector import scope as scopes
 from ebpftop.collector.cgroups import Paths
 from ebpftop.collector.environment import Machine
+from ebpftop.collector.grace import wait_for_programs
 from ebpftop.collector.identity import Identities
 from ebpftop.collector.running import Running
 from ebpftop.model import Bye, Command, Hello, Record, Sample, State, Status, Tick
@@ -253,10 +254,13 @@ class Collector:
     def _tick(self) -> None:
         self._reap_loaders()
         self._write(self._read_host())
-        for name, running in list(self._running.items()):
-            age_ns = time.monotonic_ns() - running.started_ns
-            if age_ns < self.interval_ns // 4:
-                continue  # attached a moment ago: its first interval is the next one
+        # What was attached a moment ago has its first interval next time.
+        youngest_ns = time.monotonic_ns() - self.interval_ns // 4
+        due = {name: of for name, of in self._running.items() if of.started_ns <= youngest_ns}
+        turned = [running.turn() for running in due.values()]
+        if any(turned):  # one wait for all
+            wait_for_programs()
+        for name, running in due.items():
             self._write(*self._read(name, running))
         self._write(Tick(time.time_ns(), time.monotonic_ns(), self.interval_ns))
         if self._count and self._all_counted():

@@ -13,7 +13,6 @@ import mmap
 import operator
 import os
 import struct
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,6 @@ WHO_BYTES = 32  # `struct who` in probes/common.h
 SLACK_ENTRIES = 4096  # entries that programs add behind the reader's back in one pass
 KEEP_ENTRIES = 4096
 CLEAR_ENTRIES = 1024  # more than a bucket of a hash map holds
-TURN_S = 200e-6
 SAMPLE_STEP, SAMPLE_SLACK = 64, 16
 
 
@@ -257,13 +255,9 @@ class Phase:
         return 1 - self._filled
 
     def turn(self) -> None:
-        """Send the programs to the other map, and wait until none is at work in the old one.
-
-        They run for less than a microsecond and are not preempted; an interrupt may prolong that.
-        """
+        """Send the programs to the other map; `grace` waits for those at work in the old one."""
         self._filled = 1 - self._filled
         bpf.update(self._fd, struct.pack("I", 0), struct.pack("I", self._filled))
-        time.sleep(TURN_S)
 
 
 class DoubleMap:

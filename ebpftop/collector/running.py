@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ebpftop.probe import Layout, Probe
 
 
+# A tracepoint's program is left out while another run of it is interrupted on the same CPU.
+MISSED = "runs of programs that the kernel left out"
 KEPT = ("lost", "phase", SCOPE)  # maps that a new scope leaves as they are
 
 
@@ -41,6 +43,8 @@ class Running:
         self.loaded = loaded
         self.scope = scope
         self.started_ns = self._before_ns = 0
+        self._runs_before = bpf.Runs(0, 0, 0)
+        self._turned: tuple[int, int] | None = None
         self._fds = fds
         self._seq = 0
         self._has_stats = has_stats
@@ -87,7 +91,7 @@ class Running:
             self.scope = Scope()
         if self._lost:
             self._lost.since_last()
-        self._runs_before = self._runs()
+        self._runs_since_last()
         self.probe.begin()
         self.started_ns = self._before_ns = time.monotonic_ns()
         self._gate.open(self.scope)
@@ -104,12 +108,21 @@ class Running:
         """Number of samples read so far."""
         return self._seq
 
+    def turn(self) -> bool:
+        """End the interval, where maps take turns; whether programs may be at work in the old ones.
+
+        They must be waited for (`grace`) before `read`.
+        """
+        if self._phase is None:
+            return False
+        self._turned = time.monotonic_ns(), time.time_ns()
+        self._phase.turn()
+        return True
+
     def read(self, limit: int) -> Sample:
-        """The interval that ends now."""
+        """The interval that ended with `turn`; where no maps take turns, that ends now."""
         cpu_before = time.process_time_ns()
-        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
-        if self._phase:
-            self._phase.turn()
+        now_ns, wall_ns = self._turned or (time.monotonic_ns(), time.time_ns())
         interval = Interval(self._machine, now_ns, now_ns - self._before_ns, limit, self.scope)
         gc.disable()  # a hundred thousand short-lived tuples are no reason to search for cycles
         try:
@@ -124,7 +137,9 @@ class Running:
             interval.lose(reason, number)
         self._seq += 1
         self._before_ns = now_ns
-        events, run_ns = self._cost()
+        runs = self._runs_since_last()
+        interval.lose(MISSED, runs.missed)
+        events, run_ns = (runs.number, runs.ns) if self._has_stats else (None, None)
         return Sample(
             self.probe.name,
             self._seq,
@@ -146,16 +161,12 @@ class Running:
             os.close(fd)
         self._fds = []
 
-    def _runs(self) -> list[tuple[int, int]]:
-        return [bpf.program_runs(fd) for fd in self._programs]
-
-    def _cost(self) -> tuple[int | None, int | None]:
-        if not self._has_stats:
-            return None, None
-        before, self._runs_before = self._runs_before, self._runs()
-        events = sum(now[0] - then[0] for now, then in zip(self._runs_before, before))
-        run_ns = sum(now[1] - then[1] for now, then in zip(self._runs_before, before))
-        return events, run_ns
+    def _runs_since_last(self) -> bpf.Runs:
+        """What all programs did since this was last asked."""
+        before = self._runs_before
+        each = zip(*(bpf.program_runs(fd) for fd in self._programs))
+        self._runs_before = bpf.Runs(*map(sum, each))
+        return bpf.Runs(*(now - then for now, then in zip(self._runs_before, before)))
 
 
 def put_in_order(rows: list[Row]) -> None:

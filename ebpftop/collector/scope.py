@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpftop.collector import bpf
-from ebpftop.collector.maps import TURN_S
+from ebpftop.collector.grace import wait_for_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +127,7 @@ class Gate:
     def close(self) -> None:
         """Let the programs count nothing, and wait until none is at work."""
         bpf.update(self._fd, FIRST, LAYOUT.pack(NOTHING, 0, 0, 0))
-        time.sleep(TURN_S)
+        wait_for_programs()
 
     def open(self, scope: Scope) -> None:
         """Let them count what is in the scope; the gate must be closed.

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebpftop.collector import bpf
+from ebpftop.collector import bpf, perf
 from ebpftop.collector.btf import Btf, BtfError
 from ebpftop.collector.bytecode import PROGRAM_TYPES, TRACING
 from ebpftop.collector.environment import cpu_list
@@ -27,8 +27,7 @@ from ebpftop.collector.environment import cpu_list
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KPROBE, TRACEPOINT = 2, 5  # enum bpf_prog_type
-PERF_TYPE_TRACEPOINT = 2
+KPROBE = 2  # enum bpf_prog_type
 PROBE_READ_KERNEL = 113  # enum bpf_func_id (5.5)
 FREQUENCY = 99
 # BPF_MAP_TYPE_ of the maps that the probes have, and as many entries as theirs.
@@ -40,9 +39,8 @@ MAPS = {
 }
 VALUE_BYTES = 64
 SWITCH = "sched_switch"  # runs all the time, so that a program there is met by real events
-EXEC = "sched/sched_process_exec"
+EXEC = "sched:sched_process_exec"
 FUNCTION = "vfs_fsync"  # in every kernel, exported, and seldom called
-TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 
 
@@ -143,21 +141,19 @@ def _kernel_reads() -> None:
 def _perf_event() -> None:
     cpu = cpu_list(ONLINE_CPUS.read_text())[0]
     program = _load(PROGRAM_TYPES["perf_event"])
-    _attached(program, lambda fd: bpf.open_cpu_clock(cpu, FREQUENCY, fd))
+    _attached(program, lambda fd: perf.open_cpu_clock(cpu, FREQUENCY, fd))
 
 
 def _tracepoint() -> None:
-    number = next(filter(None, (_read(path / "events" / EXEC / "id") for path in TRACEFS)), "")
-    if not number:
+    if perf.tracepoint_number(EXEC) is None:
         raise _AbsentError("tracefs is not mounted, or has no events")
-    attr = bpf.PerfEventAttr(type=PERF_TYPE_TRACEPOINT, config=int(number))
-    _attached(_load(TRACEPOINT), lambda fd: bpf.open_perf_event(attr, 0, fd))
+    _attached(_load(PROGRAM_TYPES["tracepoint"]), lambda fd: perf.open_tracepoint(EXEC, fd))
 
 
 def _kprobe() -> None:
-    if not bpf.KPROBE_PMU.exists():
+    if not perf.KPROBE_PMU.exists():
         raise _AbsentError("this kernel has no kprobes")
-    _attached(_load(KPROBE), lambda fd: bpf.open_kprobe(FUNCTION, returns=False, program_fd=fd))
+    _attached(_load(KPROBE), lambda fd: perf.open_kprobe(FUNCTION, returns=False, program_fd=fd))
 
 
 def _fentry() -> None:

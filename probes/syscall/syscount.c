@@ -4,7 +4,9 @@
 //     with which error, and the calls that every thread is in right now.
 // Hooks: sys_enter (which call, since when), sys_exit (how it ended); sched_process_exit for the
 //     calls that never return (exit, exit_group) and to forget the thread; sched_process_exec for
-//     the thread whose id changes inside execve.
+//     the thread whose id changes inside execve. Since 7.0 programs of raw tracepoints can be
+//     preempted, and the calls of whoever runs then are not shown to them: the tracepoints with
+//     records of raw_syscalls are taken there, whose programs cannot.
 // Cost: about 0.12 us at enter and as much at exit.
 // Blind spots: calls that began before the probe did; calls that seccomp refuses, which leave
 //     without having entered; what the vDSO answers without the kernel (clock_gettime, getcpu).
@@ -62,7 +64,7 @@ struct error_key {
 BPF_HASH(threads, u32, struct thread, 65536);
 DOUBLE_HASH(calls, struct call_key, struct call_value, 32768);
 DOUBLE_HASH(errors, struct error_key, u64, 16384);
-MARKS_MAP;  // by the address of a thread's registers: does it have an entry?
+MARKS_MAP;  // by a number that is the thread's own: does it have an entry?
 SCOPE_MAP;
 PHASE_MAP;
 LOST_MAP;
@@ -73,10 +75,10 @@ static __always_inline bool in_scope(u64 task) {
   return wanted && (wanted->kind == EVERYTHING || matches(wanted, task));
 }
 
-static __always_inline u32 *find_mark(u64 regs) {
+static __always_inline u32 *find_mark(u64 own) {
   u32 zero = 0;
   struct marks *all = marks.lookup(&zero);
-  return all ? &all->at[mark_of(regs)] : NULL;
+  return all ? &all->at[mark_of(own)] : NULL;
 }
 
 static __always_inline u32 call_of(u32 nr, u32 flags) {
@@ -138,16 +140,58 @@ static __always_inline void end_call(struct thread *thread, u64 now, s64 result)
   lock_xadd(&value->slots[slot], 1);
 }
 
-int on_exit(struct bpf_raw_tracepoint_args *ctx) {
-  u32 *mark = find_mark(ARG(on_exit, regs));
-  if (!mark || !*mark) return 0;
+static __always_inline void leave(u64 own, s64 result) {
+  u32 *mark = find_mark(own);
+  if (!mark || !*mark) return;
   u64 now = bpf_ktime_get_ns();
   u32 tid = bpf_get_current_pid_tgid();
   struct thread *thread = threads.lookup(&tid);
   // No start: begun before we were, refused by seccomp, or the child's way out of a fork.
-  if (thread && thread->start_ns) end_call(thread, now, ARG(on_exit, result));
+  if (thread && thread->start_ns) end_call(thread, now, result);
+}
+
+static __always_inline void enter(u64 task, u64 own, u32 nr) {
+  u32 tid = 0, pid = 0, flags = 0;
+  READ_TASK(tid, task, TASK_PID);
+  READ_TASK(pid, task, TASK_TGID);
+  READ_TASK(flags, task, 32);
+  u32 call = call_of(nr, flags);
+  struct thread *thread = threads.lookup(&tid);
+  if (thread) {
+    thread->pid = pid;
+    thread->call = call;
+    thread->start_ns = bpf_ktime_get_ns();
+    return;
+  }
+  u32 *mark = find_mark(own);
+  if (mark) *mark = 1;
+  struct thread new = {.start_ns = bpf_ktime_get_ns(), .pid = pid, .call = call};
+  if (threads.update(&tid, &new)) lost.atomic_increment(LOST_THREADS);
+}
+
+#ifdef HAVE_on_enter
+int on_exit(struct bpf_raw_tracepoint_args *ctx) {
+  leave(ARG(on_exit, regs), ARG(on_exit, result));
   return 0;
 }
+
+int on_enter(struct bpf_raw_tracepoint_args *ctx) {
+  u64 task = CURRENT_TASK;
+  if (in_scope(task)) enter(task, ARG(on_enter, regs), ARG(on_enter, nr));
+  return 0;
+}
+#else
+int on_exit_record(void *ctx) {
+  leave(bpf_get_current_pid_tgid(), FIELD(s64, on_exit_record, result));
+  return KEEP;
+}
+
+int on_enter_record(void *ctx) {
+  u64 task = CURRENT_TASK;
+  if (in_scope(task)) enter(task, bpf_get_current_pid_tgid(), FIELD(u64, on_enter_record, nr));
+  return KEEP;
+}
+#endif
 
 int on_death(struct bpf_raw_tracepoint_args *ctx) {
   u64 now = bpf_ktime_get_ns();
@@ -161,34 +205,17 @@ int on_death(struct bpf_raw_tracepoint_args *ctx) {
 
 // When a thread other than the first calls execve, it takes over the first one's id.
 int on_exec(struct bpf_raw_tracepoint_args *ctx) {
-  u32 tid = bpf_get_current_pid_tgid(), old = ARG(on_exec, old_pid);
+  u64 own = bpf_get_current_pid_tgid();
+  u32 tid = own, old = ARG(on_exec, old_pid);
   if (tid == old) return 0;
   struct thread *thread = threads.lookup(&old);
   if (!thread) return 0;
   struct thread moved = *thread;
   threads.delete(&old);
   threads.update(&tid, &moved);
-  return 0;
-}
-
-int on_enter(struct bpf_raw_tracepoint_args *ctx) {
-  u64 task = CURRENT_TASK;
-  if (!in_scope(task)) return 0;
-  u32 tid = 0, pid = 0, flags = 0;
-  READ_TASK(tid, task, TASK_PID);
-  READ_TASK(pid, task, TASK_TGID);
-  READ_TASK(flags, task, 32);
-  u32 call = call_of(ARG(on_enter, nr), flags);
-  struct thread *thread = threads.lookup(&tid);
-  if (thread) {
-    thread->pid = pid;
-    thread->call = call;
-    thread->start_ns = bpf_ktime_get_ns();
-    return 0;
-  }
-  u32 *mark = find_mark(ARG(on_enter, regs));
+#ifdef HAVE_on_enter_record
+  u32 *mark = find_mark(own);
   if (mark) *mark = 1;
-  struct thread new = {.start_ns = bpf_ktime_get_ns(), .pid = pid, .call = call};
-  if (threads.update(&tid, &new)) lost.atomic_increment(LOST_THREADS);
+#endif
   return 0;
 }

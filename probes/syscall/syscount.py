@@ -13,8 +13,10 @@ from ebpftop.probe import (
     Probe,
     Row,
     View,
+    all_of,
     cgroup,
     count,
+    first_of,
     gauge,
     key,
     maximum_ns,
@@ -23,6 +25,7 @@ from ebpftop.probe import (
     ratio,
     raw_tracepoint,
     table,
+    tracepoint,
 )
 from ebpftop.syscalls import Table, call_name, error_name
 
@@ -36,6 +39,25 @@ ERROR_ROWS = 1000
 INFLIGHT_ROWS = 500
 INFLIGHT_NS = 10_000_000
 INIT_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+
+
+DEATH = raw_tracepoint("sched_process_exit", "on_death")
+EXEC = raw_tracepoint("sched_process_exec", "on_exec", "old_pid=pid_t")
+# What ends calls is attached before what begins them: else a call that ends in between would be in
+# flight for ever.
+RAW = (
+    raw_tracepoint("sys_exit", "on_exit", "regs=struct pt_regs *", "result=long int"),
+    *(DEATH, EXEC),
+    raw_tracepoint("sys_enter", "on_enter", "regs=struct pt_regs *", "nr=long int"),
+)
+RECORDS = (
+    tracepoint("raw_syscalls:sys_exit", "on_exit_record", "result=trace_event_raw_sys_exit.ret"),
+    *(DEATH, EXEC),
+    tracepoint("raw_syscalls:sys_enter", "on_enter_record", "nr=trace_event_raw_sys_enter.id"),
+)
+# The guard within which tracepoints run their programs since 7.0; before, preemption was off.
+PREEMPTIBLE = {"GUARD": "class_srcu_fast_notrace_t.lock"}
+PREEMPTED = "calls of a thread that runs while another is preempted at a call's begin or end"
 
 
 class Syscount(Probe):
@@ -100,13 +122,13 @@ class Syscount(Probe):
         View("table", "errors", "Errors", sort="count", follow=("pid", "syscall")),
         View("table", "inflight", "In flight", sort="age_ns"),
     )
-    # What ends calls is attached before what begins them: else a call that ends in between would
-    # be in flight for ever.
     hooks = (
-        raw_tracepoint("sys_exit", "on_exit", "regs=struct pt_regs *", "result=long int"),
-        raw_tracepoint("sched_process_exit", "on_death"),
-        raw_tracepoint("sched_process_exec", "on_exec", "old_pid=pid_t"),
-        raw_tracepoint("sys_enter", "on_enter", "regs=struct pt_regs *", "nr=long int"),
+        first_of(
+            all_of(*RECORDS, offsets=PREEMPTIBLE),
+            all_of(*RAW, offsets=PREEMPTIBLE, missing=PREEMPTED),
+            all_of(*RAW),
+            all_of(*RECORDS),
+        ),
     )
     offsets = {
         "TASK_PID": "task_struct.pid",

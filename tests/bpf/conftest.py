@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -78,18 +79,20 @@ class Session:
 
     def settle(self, probe: str, samples: int = 2) -> None:
         """Wait for samples whose intervals end after now: what happened so far is then in them."""
-        seen = len(self.samples(probe))
-        self.wait_for(lambda: len(self.samples(probe)) >= seen + samples)
+        now_ns = time.monotonic_ns()
+        self.wait_for(lambda: sum(s.mono_ns > now_ns for s in self.samples(probe)) >= samples)
 
-    def rows(self, probe: str, table: str, since: int = 0) -> list[dict[str, Any]]:
-        """Rows of all samples from number `since` on, as dictionaries."""
+    def rows(
+        self, probe: str, table: str, since: int = 0, until: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows of all samples from number `since` on, up to `until`, as dictionaries."""
         hello = next(r for r in self.records if isinstance(r, Hello))
         info = hello.probe(probe)
         assert info is not None
         names = [column.name for column in info.table(table).columns]
         return [
             dict(zip(names, row))
-            for sample in self.samples(probe)[since:]
+            for sample in self.samples(probe)[since:until]
             for row in sample.tables.get(table, [])
         ]
 

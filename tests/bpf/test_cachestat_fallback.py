@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ebpftop.collector.hooks import WITHOUT
+from ebpftop.collector.btf import WITHOUT
 from tests.bpf.page_loads import (
     FIGURES,
     MIB,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ebpftop.collector import bpf, trials
+from ebpftop.collector import bpf, perf, trials
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load BPF programs")
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_the_kernel_loads_what_the_probes_are_made_of(report):
 
 def test_kprobes_are_there_exactly_where_the_kernel_has_their_events(report):
     kprobe = trial(report, "kprobe")
-    assert kprobe["ok"] == bpf.KPROBE_PMU.exists()
+    assert kprobe["ok"] == perf.KPROBE_PMU.exists()
     assert kprobe["ok"] or kprobe["reason"] == "this kernel has no kprobes"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ebpftop.collector import hooks
-from ebpftop.probe import Probe, all_of, first_of, raw_tracepoint
+from ebpftop.collector import hooks, perf
+from ebpftop.probe import Probe, all_of, first_of, raw_tracepoint, tracepoint
 
 TASK = "struct task_struct *"
 
@@ -168,6 +168,26 @@ def test_what_the_environment_hides_is_not_there(monkeypatch, hidden):
     assert [str(hook) for hook in hooks.plan(probe(ways), kernel).hooks] == ["raw_tp:best"]
     monkeypatch.setenv("EBPFTOP_WITHOUT", f"raw_tp:other,{hidden}")
     assert [str(hook) for hook in hooks.plan(probe(ways), kernel).hooks] == ["raw_tp:old"]
+
+
+RECORD = tracepoint("raw_syscalls:sys_enter", "on_enter", "nr=trace_event_raw_sys_enter.id")
+
+
+def test_members_of_a_tracepoint_s_record_are_offsets(monkeypatch):
+    monkeypatch.setattr(perf, "has_tracepoint", "raw_syscalls:sys_enter".__eq__)
+    kernel = Kernel({}, members=["trace_event_raw_sys_enter.id"])
+    plan = hooks.plan(probe(RECORD), kernel)
+    assert [str(hook) for hook in plan.hooks] == ["tp:raw_syscalls:sys_enter"]
+    assert "-DARG_on_enter_nr=28" in plan.flags
+
+
+@pytest.mark.parametrize(
+    ("mounted", "members"), [(False, ["trace_event_raw_sys_enter.id"]), (True, [])]
+)
+def test_a_tracepoint_needs_tracefs_and_its_record(monkeypatch, mounted, members):
+    monkeypatch.setattr(perf, "has_tracepoint", lambda name: mounted)
+    with pytest.raises(hooks.UnavailableError, match="no tp:raw_syscalls:sys_enter"):
+        hooks.plan(probe(RECORD), Kernel({}, members))
 
 
 TASK_BTF = {"bpf_func_id.BPF_FUNC_get_current_task_btf": 158}
