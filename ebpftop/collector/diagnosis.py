@@ -9,6 +9,8 @@ import errno
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ebpftop.collector.hooks import WITH_BTF
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,6 +47,7 @@ EVERYTHING = (
     *("kernel reads", "hash map", "array map", "per-CPU array map", "LRU hash map"),
     "batch reads",
 )
+BTF = "/sys/kernel/btf/vmlinux"
 LOCKDOWN = "kernel lockdown (confidentiality)"
 LOG = "the log may say what refused it:", "sudo journalctl -k -g 'audit|lockdown' -n 20"
 ENOTSUPP = 524  # include/linux/errno.h; not for programs to see, yet fentry gives it
@@ -78,7 +81,9 @@ class Facts:
     Attributes:
         root: whether this process is the superuser.
         has_sudo: whether there is a way to become it.
-        btf_error: why the kernel's types cannot be read; empty where they can.
+        btf_error: why the kernel's BTF does not tell its types; empty where it does.
+        headers: where the headers are that tell them instead.
+        headers_error: why they do not; `headers_command` would bring them.
         symbols_hidden: whether the kernel hides the addresses of its functions from us.
         memlock_counts: whether maps count as locked memory (before 5.11); None: unknown.
         trials: what the kernel did; empty without root.
@@ -91,6 +96,9 @@ class Facts:
     has_sudo: bool
     kernel: Kernel
     btf_error: str
+    headers: str
+    headers_error: str
+    headers_command: str
     rights: Rights
     settings: dict[str, int | None]
     symbols_hidden: bool | None
@@ -290,9 +298,6 @@ def _of_tools(facts: Facts) -> Iterator[Problem]:
     elif too_old := _too_old(facts.tools):
         fix = "EBPFTOP_PYTHON names another, or a newer distribution has one"
         yield Problem("error", too_old, "the collector is not written for it", fix)
-    elif not facts.tools.libbpf:
-        why = "it reads the kernel's types; it comes with bcc"
-        yield Problem("error", "libbpf is not installed", why, fix, command)
 
 
 def _too_old(tools: Tools) -> str:
@@ -308,20 +313,28 @@ def _of_kernel(facts: Facts) -> Iterator[Problem]:
     if kernel.machine not in MACHINES:
         why = "its system calls have other numbers"
         yield Problem("error", f"{kernel.machine} is not known here", why, "use x86-64 or arm64")
-    why = "the places of the kernel's structures are taken from there"
-    if kernel.btf_bytes is None and kernel.config.get("DEBUG_INFO_BTF") == "y":
-        command = "sudo mount -t sysfs sysfs /sys"
-        yield Problem("error", "/sys/kernel/btf/vmlinux cannot be seen", why, "", command)
-    elif kernel.btf_bytes is None:
-        fix = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; distributions' own have it"
-        yield Problem("error", "the kernel has no type information (BTF)", why, fix)
-    elif facts.btf_error and facts.tools.libbpf:
-        what = f"libbpf {facts.tools.libbpf} cannot read this kernel's type information"
-        yield Problem("error", what, why, "install a newer libbpf")
+    if facts.btf_error:
+        yield _no_types(facts)
     if facts.settings["bpf_jit_enable"] == 0:
         why = "programs are interpreted, at several times the cost"
         command = "sudo sysctl net.core.bpf_jit_enable=1"
         yield Problem("warning", "the kernel does not compile BPF programs", why, "", command)
+
+
+def _no_types(facts: Facts) -> Problem:
+    what, fix, command = facts.btf_error, WITH_BTF, ""
+    why = "the places of the kernel's structures are taken from there"
+    if facts.kernel.btf_bytes is None and facts.kernel.config.get("DEBUG_INFO_BTF") == "y":
+        what, fix, command = f"{BTF} cannot be seen", "", "sudo mount -t sysfs sysfs /sys"
+    elif not facts.headers:
+        what += f", and {facts.headers_error}"
+        if facts.headers_command:
+            fix += ", or get its headers:"
+            command = f"sudo {facts.headers_command}"
+    if not facts.headers:
+        return Problem("error", what, why, fix, command)
+    why = f"its headers are read instead ({facts.headers}); they do not tell all, nor allow fentry"
+    return Problem("warning", what, why, fix, command)
 
 
 def _of_sight(facts: Facts) -> Iterator[Problem]:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ebpftop import __version__, registry
 from ebpftop.collector import diagnosis, kernel_facts, toolchain, trials
-from ebpftop.collector.btf import WITHOUT, Btf, BtfError
+from ebpftop.collector.btf import WITHOUT
+from ebpftop.collector.cache import Cache
 from ebpftop.collector.diagnosis import Facts, Problem
 from ebpftop.collector.hooks import COMMON_ABILITIES
+from ebpftop.collector.kernel_types import told
 from ebpftop.collector.survey import Finding, survey
 from ebpftop.hook import AllOf, FirstOf, Hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ebpftop.collector.hooks import KernelTypes
     from ebpftop.hook import HookPlan
 
 NEEDS_ROOT = (
@@ -84,38 +87,34 @@ def _facts(unchecked: list[str]) -> Facts:
             return otherwise
 
     root = os.geteuid() == 0
-    btf, btf_error = _types()
+    types = told(Cache())
     layout = kernel_facts.cgroup_layout()
     nothing_seen = kernel_facts.Seen({}, ())
-    plans = find("what each probe can hang on", survey, list[Finding]())
+    plans = find("what each probe can hang on", lambda: survey(types.types), list[Finding]())
     return Facts(
         root,
         shutil.which("sudo") is not None,
         kernel_facts.kernel(),
-        btf_error,
+        types.btf_error,
+        types.headers,
+        types.headers_error,
+        types.command,
         kernel_facts.rights(),
         kernel_facts.settings(),
         kernel_facts.symbols_hidden(),
-        btf.enumerator(COUNTS_NO_LOCKED_MEMORY) is None if btf else None,
+        types.types.enumerator(COUNTS_NO_LOCKED_MEMORY) is None if types.types else None,
         toolchain.tools(),
         tuple(find("what the kernel loads", trials.run, list[trials.Trial]())) if root else (),
         layout,
         find("containers", lambda: kernel_facts.containers_seen(layout), nothing_seen),
-        tuple(_typed(plans)) if btf and _has_types(btf) else (),
+        tuple(_typed(plans)) if types.types and _has_types(types.types) else (),
         tuple(plans),
         os.environ.get(WITHOUT, ""),
     )
 
 
-def _types() -> tuple[Btf | None, str]:
-    try:
-        return Btf(), ""
-    except BtfError as error:
-        return None, str(error)
-
-
-def _has_types(btf: Btf) -> bool:
-    return btf.enumerator(COMMON_ABILITIES["TASK_BTF"]) is not None
+def _has_types(kernel: KernelTypes) -> bool:
+    return kernel.enumerator(COMMON_ABILITIES["TASK_BTF"]) is not None
 
 
 def _typed(plans: list[Finding]) -> Iterator[str]:

@@ -21,11 +21,10 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpftop import registry
-from ebpftop.collector import cgroups, functions, header_files, hooks
+from ebpftop.collector import cgroups, functions, header_files, hooks, perf
 from ebpftop.collector.btf import GCC_NAMES
 from ebpftop.collector.header_files import DECLARED, VARIABLE, Headers, HeadersError
 from ebpftop.hook import AllOf, FirstOf, Hook, Members
@@ -70,7 +69,6 @@ from bcc import BPF
 BPF(text=asked["text"], cflags=asked["flags"])
 """
 RECORD = "trace_event_raw_"  # how the structure of a tracepoint's record is called
-TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 BIAS = 1 << 32  # an array has no negative size
 ERROR = re.compile(r"(\S.*?):(\d+):\d+: (?:fatal )?error: (.*)")
 NUMBER = re.compile(r"initializing 'char \(\*\)\[(\d+)\]'")
@@ -83,8 +81,17 @@ class HeaderTypes:
 
     complete = False
 
-    def __init__(self, ask: Callable[[list[str]], Answers], probes: Iterable[Probe]) -> None:
-        """`ask` answers questions; those of the probes are asked at once. Raises HeadersError."""
+    def __init__(
+        self, ask: Callable[[list[str]], Answers], probes: Iterable[Probe], place: str = ""
+    ) -> None:
+        """Asks at once all that the probes need; may raise HeadersError.
+
+        Args:
+            ask: answers questions.
+            probes: what is asked for.
+            place: where the headers are.
+        """
+        self.place = place
         self._ask = ask
         self._answers = ask(sorted(set(questions(probes))))
 
@@ -139,7 +146,7 @@ def running(cache: Cache) -> HeaderTypes:
                 cache.write(name, _encode(answers))
         return answers
 
-    return HeaderTypes(ask, registry.probes().values())
+    return HeaderTypes(ask, registry.probes().values(), str(headers.build))
 
 
 def _of_running(answered: tuple[str, Answer]) -> tuple[str, Answer]:
@@ -160,7 +167,7 @@ def _of_running(answered: tuple[str, Answer]) -> tuple[str, Answer]:
 def offset_in_record(path: str) -> int | None:
     """Byte offset of `trace_event_raw_NAME.member`, or None where tracefs does not show it."""
     name, _, member = path[len(RECORD) :].partition(".")
-    for folder in TRACEFS:
+    for folder in perf.TRACEFS:
         for file in folder.glob(f"events/*/{name}/format"):
             field = rf"\b{re.escape(member)}(?:\[.*\])?;\s*offset:(\d+);"
             found = re.search(field, file.read_text())
@@ -194,6 +201,8 @@ def _of_way(way: AllOf) -> Iterator[str]:
             yield f"function {hook.target}"
         elif hook.kind == "raw_tracepoint":
             yield f"tracepoint {hook.target}"
+        elif hook.kind == "tracepoint":
+            yield from (f"offset {argument.partition('=')[2]}" for argument in hook.args)
 
 
 def _members(members: Members) -> Iterator[str]:

@@ -1,8 +1,9 @@
-"""Who answers for the types of the running kernel: its BTF, or where it has none its headers."""
+"""Who tells of the running kernel's types: its BTF, or where it has none its headers."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ebpftop.collector import header_files, headers, kernel_facts
@@ -15,22 +16,50 @@ if TYPE_CHECKING:
     from ebpftop.collector.hooks import KernelTypes
 
 
+@dataclass(frozen=True)
+class Told:
+    """What was found.
+
+    Attributes:
+        types: None where nothing tells.
+        btf_error: why BTF does not; empty where it does.
+        headers: where the headers are that do.
+        headers_error: why they do not, and `command`, which would bring them.
+    """
+
+    types: KernelTypes | None
+    btf_error: str = ""
+    headers: str = ""
+    headers_error: str = ""
+    command: str = ""
+
+
+def told(cache: Cache) -> Told:
+    """Ask BTF, then the headers.
+
+    Those take seconds when they are first asked, and bcc; `cache` keeps what they said.
+    """
+    try:
+        return Told(Btf())
+    except BtfError as error:
+        btf_error = str(error)
+    try:
+        found = headers.running(cache)
+        return Told(found, btf_error, found.place)
+    except HeadersError as error:
+        kernel = kernel_facts.kernel()
+        command = header_files.command(os.uname().release, kernel.id)
+        return Told(None, btf_error, "", str(error), command)
+
+
 def kernel_types(cache: Cache) -> KernelTypes:
     """What tells of the running kernel's types.
-
-    Headers take seconds when they are first asked, and bcc; `cache` keeps what they said.
 
     Raises:
         UnavailableError: nothing does, and what would help.
     """
-    try:
-        return Btf()
-    except BtfError as error:
-        without = str(error)
-    try:
-        return headers.running(cache)
-    except HeadersError as error:
-        kernel = kernel_facts.kernel()
-        command = header_files.command(os.uname().release, kernel.id)
-        hint = f"{command}, or {WITH_BTF}" if command else f"install them, or {WITH_BTF}"
-        raise UnavailableError(f"{without}, and {error}", hint) from None
+    found = told(cache)
+    if found.types is None:
+        hint = f"{found.command or 'install its headers'}, or {WITH_BTF}"
+        raise UnavailableError(f"{found.btf_error}, and {found.headers_error}", hint)
+    return found.types

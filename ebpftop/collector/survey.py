@@ -29,10 +29,10 @@ class Finding:
     hint: str = ""
 
 
-def survey() -> list[Finding]:
-    """One finding per probe, in menu order."""
+def survey(kernel: KernelTypes | None = None) -> list[Finding]:
+    """One finding per probe, in menu order; `kernel` is the running one, if already known."""
     try:
-        kernel = kernel_types(Cache())
+        kernel = kernel or kernel_types(Cache())
     except hooks.UnavailableError as error:
         return [
             Finding(probe.name, probe.title, "unavailable", (), error.reason, error.hint)

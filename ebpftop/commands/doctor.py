@@ -160,10 +160,11 @@ def _config(facts: Facts) -> str:
 
 
 def _types(facts: Facts) -> str:
-    if facts.kernel.btf_bytes is None or facts.btf_error:
-        return facts.btf_error or "none"
-    size = f"{facts.kernel.btf_bytes / 1e6:.1f} MB"
-    return f"BTF, {size}, read by libbpf {facts.tools.libbpf}; no kernel headers are needed"
+    if facts.headers:
+        return f"the kernel's headers ({facts.headers}); {facts.btf_error}"
+    if facts.btf_error:
+        return f"none: {facts.btf_error}, and {facts.headers_error}"
+    return f"BTF, {(facts.kernel.btf_bytes or 0) / 1e6:.1f} MB; no kernel headers are needed"
 
 
 def _lockdown(facts: Facts) -> str:

@@ -28,6 +28,9 @@ HEALTHY = Facts(
         "6.12.1", "x86_64", "Debian 13", ("debian",), "", {}, "none", "", 5_000_000, "/t", True
     ),
     btf_error="",
+    headers="",
+    headers_error="",
+    headers_command="",
     rights=Rights(0, dict.fromkeys(kernel_facts.CAPABILITIES, True), False, False, False, None),
     settings={**dict.fromkeys(kernel_facts.SETTINGS, 1), "perf_event_max_sample_rate": 100_000},
     symbols_hidden=False,
@@ -114,25 +117,25 @@ PROBLEMS = {
         ),
         *("error", "/usr/bin/python3 is Python 3.9.2; the collector needs 3.10", "EBPFTOP_PYTHON"),
     ),
-    "no libbpf": (
-        on(tools__libbpf="", btf_error="libbpf is not installed"),
-        *("error", "libbpf is not installed", "sudo apt install python3-bpfcc"),
-    ),
     "another architecture": (
         on(kernel__machine="riscv64"),
         *("error", "riscv64 is not known", "x86-64 or arm64"),
     ),
     "no BTF": (
-        on(kernel__btf_bytes=None, btf_error="the kernel has no BTF"),
-        *("error", "no type information", "CONFIG_DEBUG_INFO_BTF=y"),
+        on(kernel__btf_bytes=None, btf_error="the kernel has no BTF", headers_error="no headers"),
+        *("error", "the kernel has no BTF, and no headers", "CONFIG_DEBUG_INFO_BTF=y"),
+    ),
+    "no BTF, and a package of headers": (
+        on(btf_error="the kernel has no BTF", headers_error="no", headers_command="apt install h"),
+        *("error", "the kernel has no BTF, and no", "sudo apt install h"),
+    ),
+    "headers instead of BTF": (
+        on(btf_error="the kernel has no BTF", headers="/lib/modules/6.1/build"),
+        *("warning", "the kernel has no BTF", "CONFIG_DEBUG_INFO_BTF=y"),
     ),
     "BTF out of sight": (
         on(kernel__btf_bytes=None, kernel__config={"DEBUG_INFO_BTF": "y"}, btf_error="no BTF"),
         *("error", "cannot be seen", "sudo mount -t sysfs sysfs /sys"),
-    ),
-    "BTF newer than libbpf": (
-        on(btf_error="the kernel has no BTF", tools__libbpf="0.5.0"),
-        *("error", "libbpf 0.5.0 cannot read", "install a newer libbpf"),
     ),
     "lockdown": (
         refusing("kernel reads", kernel__lockdown="confidentiality"),
@@ -396,7 +399,8 @@ def test_keys_of_the_json_are_kept():
     made = report(HEALTHY).json()
     assert list(made) == [
         *("version", "able", "problems", "unchecked", "probes"),
-        *("root", "has_sudo", "kernel", "btf_error", "rights", "settings", "symbols_hidden"),
+        *("root", "has_sudo", "kernel", "btf_error", "headers", "headers_error"),
+        *("headers_command", "rights", "settings", "symbols_hidden"),
         *("memlock_counts", "tools", "trials", "cgroups", "containers", "hidden"),
     ]
     problem = report(PROBLEMS["no bcc"][0]).json()["problems"][0]
