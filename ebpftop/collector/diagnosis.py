@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ebpftop.collector.hooks import WITH_BTF
+from ebpftop.sources.interpreter import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = [3, 10]
 MACHINES = ("x86_64", "aarch64")  # of which the numbers of the system calls are known
-PACKAGES = {
-    "debian": "apt install python3-bpfcc python3-psutil",
-    "ubuntu": "apt install python3-bpfcc python3-psutil",
-    "fedora": "dnf install python3-bcc python3-psutil",
-    "rhel": "dnf install python3-bcc python3-psutil",
-    "suse": "zypper install python3-bcc python3-psutil",
-    "arch": "pacman -S python-bcc python-psutil",
-    "alpine": "apk add py3-bcc py3-psutil",
-}
 # Which trial stands for the hooks that begin with that, as in `Hook.__str__`.
 NEEDS = {
     "raw_tp": "raw tracepoint",
@@ -283,8 +275,7 @@ def _no_programs(facts: Facts, trial: Trial) -> Problem:
 
 
 def _of_tools(facts: Facts) -> Iterator[Problem]:
-    command = next((PACKAGES[name] for name in facts.kernel.id if name in PACKAGES), "")
-    command = command and f"sudo {command}"
+    command = how_to_install(facts.kernel.id)
     fix = "" if command else "install the distribution's bcc and psutil for its Python 3"
     if facts.tools.error.startswith("EBPFTOP_PYTHON"):
         why = "that variable names the Python for the collector"

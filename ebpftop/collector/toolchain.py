@@ -1,11 +1,10 @@
-"""Which Pythons have the distribution's bcc and psutil, and which libbpf reads the kernel's types.
+"""Which Pythons have the distribution's bcc and psutil, and which libbpf is installed.
 
 Each Python is asked in a process of its own, from `/` and for no longer than some seconds.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -13,13 +12,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from ebpftop.sources.base import SourceError
 from ebpftop.sources.interpreter import candidates, collector_python
 
 ANSWER_S = 20
-LIBBPF = ("libbpf.so.1", "libbpf.so.0")
+LIBBPF = r"/libbpf\.so\.([\d.]+)$"
+# Ubuntu 24.04 has its 18.1 as llvm-18/lib/libLLVM.so.1, Debian 12 14 as libLLVM-14.so.1.
+LLVM = r"/llvm-?(\d+)/lib\w*/libLLVM|/libLLVM(?:-|\.so\.)(\d+(?:\.\d+)*)"
 QUESTION = """
 import json, sys
 said = {"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.prefix}
@@ -46,7 +46,7 @@ class Python:
         prefix: the environment that it is of.
         version: empty where it does not run.
         bcc, psutil: their versions; empty where it cannot import them.
-        llvm: version of the LLVM that its libbcc is linked with; empty where that is built in.
+        llvm, libbpf: versions of those that its libbcc is linked with; empty where built in.
         error: why it cannot run the collector; empty where it can.
     """
 
@@ -56,6 +56,7 @@ class Python:
     bcc: str = ""
     psutil: str = ""
     llvm: str = ""
+    libbpf: str = ""
     error: str = ""
 
 
@@ -67,13 +68,11 @@ class Tools:
         collector: path of the Python that it runs under; empty where there is none.
         error: why there is none.
         pythons: every Python that was asked.
-        libbpf: its version; empty where it is not installed.
     """
 
     collector: str
     error: str
     pythons: tuple[Python, ...]
-    libbpf: str
 
 
 def tools() -> Tools:
@@ -89,7 +88,7 @@ def tools() -> Tools:
     pythons: dict[tuple[str, str], Python] = {}
     for python in answers:  # /usr/bin/python3 and python3.11 are one
         pythons.setdefault((python.prefix or python.path, python.version), python)
-    return Tools(chosen, error, tuple(pythons.values()), libbpf_version())
+    return Tools(chosen, error, tuple(pythons.values()))
 
 
 def ask(path: str) -> Python:
@@ -116,39 +115,16 @@ def ask(path: str) -> Python:
         said["version"],
         said.get("bcc", ""),
         said.get("psutil", ""),
-        _llvm(said["libraries"]),
+        _version(LLVM, said["libraries"]),
+        _version(LIBBPF, said["libraries"]),
         _missing(said),
     )
 
 
-def libbpf_version() -> str:
-    """Version of the libbpf that BCC brought; empty where there is none."""
-    for name in LIBBPF:
-        try:
-            library = ctypes.CDLL(name)
-        except OSError:
-            continue
-        try:
-            library.libbpf_version_string.restype = ctypes.c_char_p  # 0.6
-            return str(library.libbpf_version_string().decode()).lstrip("v")
-        except AttributeError:
-            return _version_of_file()
-    return ""
-
-
-def _version_of_file() -> str:
-    """The version in the name of the libbpf that this process has in memory."""
-    try:
-        maps = Path("/proc/self/maps").read_text(errors="replace")
-    except OSError:
-        return "unknown"
-    found = re.search(r"/libbpf\.so\.([\d.]+)$", maps, re.MULTILINE)
-    return found[1] if found else "unknown"
-
-
-def _llvm(libraries: list[str]) -> str:
-    found = (re.search(r"/libLLVM[-.](?:so\.)?(\d[\d.]*\d|\d)", path) for path in libraries)
-    return next((match[1] for match in found if match), "")
+def _version(pattern: str, libraries: list[str]) -> str:
+    """The first that a pattern finds in the names of the libraries."""
+    found = (re.search(pattern, path) for path in libraries)
+    return next((match[match.lastindex or 0] for match in found if match), "")
 
 
 def _missing(said: dict[str, str]) -> str:

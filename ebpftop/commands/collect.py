@@ -16,6 +16,5 @@ def main(arguments: list[str]) -> int:
         python = collector_python()
     except SourceError as error:
         return fail(str(error))
-    path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
-    command = [python, "-m", "ebpftop.collector", *arguments]
-    os.execve(python, command, {**os.environ, "PYTHONPATH": path})
+    os.chdir(PACKAGE.parent)  # `-m` imports from the current folder first
+    os.execv(python, [python, "-m", "ebpftop.collector", *arguments])

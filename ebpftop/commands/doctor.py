@@ -204,8 +204,10 @@ def _collector(facts: Facts) -> str:
     if chosen is None:
         seen = (f"{p.path}: {p.error or 'has bcc and psutil'}" for p in facts.tools.pythons)
         return "; ".join(seen) or "no Python was found"
-    llvm = f", LLVM {chosen.llvm}" if chosen.llvm else ""
-    return f"{chosen.path} {chosen.version}: bcc {chosen.bcc}{llvm}, psutil {chosen.psutil}"
+    parts = {"bcc": chosen.bcc, "LLVM": chosen.llvm, "libbpf": chosen.libbpf}
+    parts["psutil"] = chosen.psutil
+    brought = ", ".join(f"{name} {version}" for name, version in parts.items() if version)
+    return f"{chosen.path} {chosen.version}: {brought}"
 
 
 def _cgroups(facts: Facts) -> str:

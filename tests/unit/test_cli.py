@@ -11,7 +11,6 @@ import pytest
 from ebpftop.commands.demo import RECORDING
 from ebpftop.commands.view import replay
 from ebpftop.sources import interpreter
-from ebpftop.sources.base import SourceError
 
 
 def run(*arguments, **environment):
@@ -43,14 +42,6 @@ def test_no_bcc_anywhere_is_one_line_with_the_remedy():
     result = run("collect", EBPFTOP_PYTHON="/bin/false")
     assert result.returncode == 1
     assert result.stderr == ("ebpftop: EBPFTOP_PYTHON=/bin/false cannot import bcc and psutil\n")
-
-
-def test_where_no_interpreter_has_bcc_the_packages_are_named(monkeypatch):
-    monkeypatch.delenv("EBPFTOP_PYTHON", raising=False)
-    monkeypatch.setattr(interpreter, "DISTRIBUTION", {})
-    monkeypatch.setattr(interpreter, "has_bcc", lambda python: False)
-    with pytest.raises(SourceError, match="apt install python3-bpfcc python3-psutil"):
-        interpreter.collector_python()
 
 
 def test_pypi_bcc_is_not_taken_for_the_real_one(tmp_path, monkeypatch):

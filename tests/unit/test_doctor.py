@@ -35,7 +35,7 @@ HEALTHY = Facts(
     settings={**dict.fromkeys(kernel_facts.SETTINGS, 1), "perf_event_max_sample_rate": 100_000},
     symbols_hidden=False,
     memlock_counts=False,
-    tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.13", "0.31"),), "1"),
+    tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.13", "0.31"),)),
     trials=tuple(Trial(name, ok=True) for name in KINDS),
     cgroups=Cgroups("v2", "/sys/fs/cgroup", ""),
     containers=Seen({}, ()),
@@ -88,7 +88,7 @@ OLD = "this kernel has no raw_tp:block_io_start"
 # Facts, level, what is wrong, and what mends it.
 PROBLEMS = {
     "no bcc": (
-        on(tools=Tools("", NO_BCC, (), "1")),
+        on(tools=Tools("", NO_BCC, ())),
         *(
             "error",
             "no Python here can import bcc",
@@ -96,15 +96,15 @@ PROBLEMS = {
         ),
     ),
     "no bcc, Fedora": (
-        on(tools=Tools("", NO_BCC, (), "1"), kernel__id=("fedora",)),
+        on(tools=Tools("", NO_BCC, ()), kernel__id=("fedora",)),
         *("error", "no Python here", "sudo dnf install python3-bcc python3-psutil"),
     ),
     "no bcc, a relative of Red Hat's": (
-        on(tools=Tools("", NO_BCC, (), "1"), kernel__id=("rocky", "rhel", "centos", "fedora")),
+        on(tools=Tools("", NO_BCC, ()), kernel__id=("rocky", "rhel", "centos", "fedora")),
         *("error", "no Python here", "sudo dnf install python3-bcc python3-psutil"),
     ),
     "no bcc, a system of its own": (
-        on(tools=Tools("", NO_BCC, (), "1"), kernel__id=("nixos",)),
+        on(tools=Tools("", NO_BCC, ()), kernel__id=("nixos",)),
         *("error", "no Python here", "the distribution's bcc and psutil"),
     ),
     "another Python asked for": (
@@ -113,7 +113,7 @@ PROBLEMS = {
     ),
     "an old Python": (
         on(
-            tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.9.2"),), "1")
+            tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.9.2"),))
         ),
         *("error", "/usr/bin/python3 is Python 3.9.2; the collector needs 3.10", "EBPFTOP_PYTHON"),
     ),
@@ -285,7 +285,7 @@ def test_a_healthy_machine_has_nothing_to_mend_and_fits_on_a_terminal():
 
 
 def test_what_is_wrong_comes_first_and_the_worst_before_all():
-    facts = on(tools=Tools("", NO_BCC, (), "1"), cgroups=Cgroups("none", "", ""))
+    facts = on(tools=Tools("", NO_BCC, ()), cgroups=Cgroups("none", "", ""))
     screen = text(facts)
     assert screen.startswith("none of 4 probes can run here; 2 things to mend\n\nerror: ")
     assert screen.index("error: ") < screen.index("warning: ") < screen.index("kernel  ")
@@ -293,7 +293,7 @@ def test_what_is_wrong_comes_first_and_the_worst_before_all():
 
 def test_pypis_bcc_is_named_as_the_wrong_one():
     wrong = Python("/x/python", "/x", "3.12", error="its bcc is another package (PyPI's)")
-    problems, _ = diagnose(on(tools=Tools("", NO_BCC, (wrong,), "1")))
+    problems, _ = diagnose(on(tools=Tools("", NO_BCC, (wrong,))))
     assert "the bcc of /x/python is PyPI's" in problems[0].why
 
 
