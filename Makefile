@@ -2,11 +2,13 @@
 
 # The distribution's Python: it is the one that the distribution's bcc belongs to.
 PYTHON ?= /usr/bin/python3
+# The screen needs 3.11; Ubuntu 22.04 has it beside the 3.10 that the collector runs under.
+NEWER := python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_RUN := python3-bpfcc python3-psutil python3-venv
-APT_DEV := clang-format
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet install --require-hashes
 SOURCES := ebpftop probes tests benchmarks screenshots
 C_FILES := $(wildcard probes/*.h probes/*/*.[ch] ebpftop/collector/include/include/linux/*.h \
@@ -29,7 +31,7 @@ test: setup-dev check
 check: setup-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	clang-format --dry-run --Werror $(C_FILES)
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest tests/unit tests/probes tests/recordings tests/ui
@@ -37,7 +39,7 @@ check: setup-dev
 format: setup-dev
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
-	clang-format -i $(C_FILES)
+	$(BIN)/clang-format -i $(C_FILES)
 
 bpf: setup-dev
 	$(BIN)/pytest tests/bpf
@@ -58,19 +60,19 @@ clean:
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import bcc.table, psutil, ensurepip' 2>/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "$(PYTHON) needs bcc and psutil: see README, Start"; exit 1; }; \
 	  echo "installing $(APT_RUN) from the distribution"; \
-	  $(SUDO) apt-get -qq update && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(APT_RUN); }
+	  $(APT) update && $(APT) install --no-install-recommends $(APT_RUN); }
 	@echo "building $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@set -e; python=$(PYTHON); $$python -c 'import tomllib' 2>/dev/null || { \
+	  python=$(NEWER); $$python -c 'import ensurepip' 2>/dev/null || \
+	    $(APT) install --no-install-recommends $(NEWER)-venv; }; \
+	  $$python -m venv $(VENV)
 	@$(PIP) --requirement requirements.lock
 	@$(BIN)/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q ebpftop probes
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
-	@command -v clang-format >/dev/null || { \
-	  $(SUDO) apt-get -qq update && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(APT_DEV); }
 	@$(PIP) --requirement requirements-dev.lock
 	@touch $@
