@@ -62,8 +62,8 @@ DECLARED = {
     "net/ipv6.h": "inet6_sendmsg inet6_recvmsg",
     "uapi/linux/bpf.h": "bpf_func_id",
 }
-# What only files of kernel/sched declare, which are in no package of headers.
-LOCAL = frozenset({"rq", "cfs_rq"})
+# What the kernel's .c files, and headers beside them, have for themselves: no package has those.
+LOCAL = frozenset({"rq", "cfs_rq", "mptcp_splice_read"})
 # How each distribution (ID in /etc/os-release) has the headers of a kernel.
 PACKAGES = {
     "debian": "apt install linux-headers-{release}",

@@ -298,7 +298,12 @@ def _answer(question: str, message: str) -> Answer:
     if not prototype or "(" in prototype[1]:
         return None
     arguments = QUALIFIERS.sub("", prototype[1])
-    return [GCC_NAMES.get(name, name) for name in arguments.split(", ") if name not in ("", "void")]
+    return [_as_gcc(name) for name in arguments.split(", ") if name not in ("", "void")]
+
+
+def _as_gcc(name: str) -> str:
+    base = name.rstrip("* ")
+    return GCC_NAMES.get(base, base) + name[len(base) :]
 
 
 def _file_name(headers: Headers, asked: list[str]) -> str:
