@@ -32,6 +32,10 @@
 #define READ_TASK READ
 #endif
 
+// The registers with which a thread entered the kernel (5.15). BCC 0.18 has no name for that
+// helper; its number is part of the kernel's interface.
+static u64 (*task_pt_regs)(u64 task) = (void *)175;
+
 // What could not be counted: `lost.atomic_increment(LOST_STARTS);` (map functions cannot be called
 // from macros or headers in BCC's dialect).
 #define LOST_MAP BPF_ARRAY(lost, u64, 16)
@@ -140,11 +144,11 @@ struct marks {
 
 static __always_inline u32 mark_of(u64 key) { return key * 0x9e3779b97f4a7c15ull >> 52; }
 
-// Raise a shared maximum. Without compare-and-exchange (kernels before 5.19) the smaller of two
-// values that arrive within nanoseconds of each other may stay.
+// Raise a shared maximum. Without compare-and-exchange (kernels before 5.19, clang before 12) the
+// smaller of two values that arrive within nanoseconds of each other may stay.
 static __always_inline void raise_to(u64 *maximum, u64 value) {
   u64 before = *maximum;
-#ifdef HAVE_CMPXCHG
+#if defined(HAVE_CMPXCHG) && __clang_major__ >= 12
 #pragma unroll
   for (int attempt = 0; attempt < 4; attempt++) {
     if (value <= before) return;

@@ -13,6 +13,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -244,10 +245,11 @@ def _shorten_kallsyms(kernel: KernelTypes) -> None:
 
 def _compile(order: Order, cache: Cache) -> Result:
     os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
-    from bcc import BPF
+    from bcc import BPF, __version__
 
     source = registry.source(order.probe)
-    module = BPF(src_file=str(source), cflags=[*order.flags, f"-I{PROBES}", f"-I{source.parent}"])
+    flags = [*order.flags, *dialect(__version__), f"-I{PROBES}", f"-I{source.parent}"]
+    module = BPF(src_file=str(source), cflags=flags)
     types = {
         hook.program: TRACING if hook.typed else PROGRAM_TYPES[hook.kind]
         for hook in order.plan.hooks
@@ -263,6 +265,17 @@ def _compile(order: Order, cache: Cache) -> Result:
         }
         cache.keep(order.name, bytecode.take(codes, maps, *_terms(module)))
     return result
+
+
+def dialect(version: str) -> list[str]:
+    """Flags for what a BCC of that version does not know yet.
+
+    `atomic_increment` came with 0.21. `increment` may lose one of two that come at once; it is
+    used for what was lost alone.
+    """
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    old = numbers is not None and (int(numbers[1]), int(numbers[2])) < (0, 21)
+    return ["-Datomic_increment=increment"] if old else []
 
 
 def _load_program(order: Order, module: Any, name: str, kind: int) -> int:

@@ -301,7 +301,7 @@ int at_sendpage(void *ctx) {
 // Is the system call in progress splice(), native or 32-bit? What the other mode calls by the same
 // number reads no socket.
 static __always_inline bool in_splice() {
-  u64 regs = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+  u64 regs = task_pt_regs(CURRENT_TASK);
 #ifdef __x86_64__
   u64 call = *(volatile u64 *)(regs + OFF_REGS_CALL);
   return call == 275 || call == 313;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebpftop import registry
-from ebpftop.collector.loader import explain
+from ebpftop.collector.loader import dialect, explain
 
 BIOTOP = registry.probes()["biotop"]
 
@@ -50,3 +50,18 @@ def test_a_map_that_is_refused_is_no_fault_of_the_source():
     )
     assert "no permission" in said
     assert "CAP_BPF" in hint
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("0.18.0", ["-Datomic_increment=increment"]),  # Ubuntu 22.04
+        ("0.20.0", ["-Datomic_increment=increment"]),
+        ("0.21.0", []),
+        ("0.35.0+1234abc", []),
+        ("1.0", []),
+        ("EAD-NOTFOUND+GITDIR-N", []),  # of a build from a tree without tags
+    ],
+)
+def test_an_older_bcc_gets_words_that_it_knows(version, flags):
+    assert dialect(version) == flags
