@@ -54,6 +54,7 @@ FLAGS = (
     "-D_UAPI__LINUX_BPF_H__",  # else BCC's own bpf.h, newer or older, would be in place of it
     "-D__BPF_HELPERS_H",  # nor is there any need of BCC's helpers
     "-DCC_USING_FENTRY",  # as the kernel's Makefile has it; without, a header is an error
+    "-D__counted_by__(member)=",  # says nothing of layout, and not all compilers accept it
     "-fms-extensions",  # since 6.19 structures are embedded in that way
     "-Wno-everything",
     "-Werror=missing-declarations",  # of a member that is dropped
