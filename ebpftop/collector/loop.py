@@ -21,8 +21,8 @@ from ebpftop.collector import bpf, host, loader
 from ebpftop.collector import scope as scopes
 from ebpftop.collector.cgroups import Paths
 from ebpftop.collector.environment import Machine
-from ebpftop.collector.grace import wait_for_programs
 from ebpftop.collector.identity import Identities
+from ebpftop.collector.preemption import wait_for_programs
 from ebpftop.collector.running import Running
 from ebpftop.model import Bye, Command, Hello, Record, Sample, State, Status, Tick
 

@@ -7,6 +7,7 @@ what a big read touched is given back when reads are small again. Values are rea
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -16,7 +17,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ebpftop.collector import bpf
+from ebpftop.collector import bpf, preemption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,8 +146,8 @@ def private_memory(size: int) -> mmap.mmap:
 class BpfMap:
     """A hash map that this process holds a descriptor of."""
 
-    def __init__(self, fd: int, shape: MapShape, layout: Layout) -> None:
-        """Raises ValueError where the descriptor's layout is not that of the C file."""
+    def __init__(self, fd: int, shape: MapShape, layout: Layout, unpreempted: bool = False) -> None:
+        """`unpreempted`: read it in that way. Raises ValueError where the layouts differ."""
         key_bytes = struct.calcsize("=" + layout.key)
         if shape.key_bytes != key_bytes or shape.value_bytes != value_bytes(layout):
             raise ValueError(
@@ -161,6 +162,7 @@ class BpfMap:
         self._values = private_memory(self._capacity * shape.value_bytes)
         self._token = ctypes.create_string_buffer(max(shape.key_bytes, 8) + 8)
         self._shape = shape
+        self._at_once = unpreempted
         self._last = self._touched = 0  # entries that the last read filled, and the biggest one
 
     def drain(self) -> MapEntries:
@@ -199,6 +201,14 @@ class BpfMap:
             self._touched = 0
 
     def _read(self, command: int) -> MapEntries:
+        with preemption.unpreempted() if self._at_once else contextlib.nullcontext():
+            self._last = self._fill(command)
+        self._touched = max(self._touched, self._last)
+        keys, values = memoryview(self._keys), memoryview(self._values)
+        return MapEntries(keys, values, self._last, self._layout)
+
+    def _fill(self, command: int) -> int:
+        """Read entries into the buffers; returns how many."""
         key_bytes, value_bytes = self._shape.key_bytes, self._shape.value_bytes
         keys = ctypes.addressof(ctypes.c_char.from_buffer(self._keys))
         values = ctypes.addressof(ctypes.c_char.from_buffer(self._values))
@@ -216,9 +226,7 @@ class BpfMap:
             attr.in_batch = token
             attr.keys, attr.values = keys + total * key_bytes, values + total * value_bytes
             attr.count = self._capacity - total
-        self._last = total
-        self._touched = max(self._touched, total)
-        return MapEntries(memoryview(self._keys), memoryview(self._values), total, self._layout)
+        return total
 
 
 def clear(fd: int, shape: MapShape) -> None:
@@ -255,7 +263,7 @@ class Phase:
         return 1 - self._filled
 
     def turn(self) -> None:
-        """Send the programs to the other map; `grace` waits for those at work in the old one."""
+        """Send the programs to the other map; `preemption` can wait for those in the old one."""
         self._filled = 1 - self._filled
         bpf.update(self._fd, struct.pack("I", 0), struct.pack("I", self._filled))
 

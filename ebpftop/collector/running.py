@@ -55,12 +55,18 @@ class Running:
         self._contents = [of for name, of in maps.items() if name not in KEPT]
         self._phase = Phase(phase[0]) if phase else None
 
+        has_records = any(hook.startswith("tp:") for hook in loaded.hooks)
+
+        def one_map(name: str, layout: Layout) -> BpfMap:
+            return BpfMap(*maps[name], layout, has_records)
+
         def map_of(name: str, layout: Layout) -> BpfMap | DoubleMap:
             if not layout.double:
-                return BpfMap(*maps[name], layout)
+                return one_map(name, layout)
             assert self._phase is not None
-            pair = BpfMap(*maps[name + "_0"], layout), BpfMap(*maps[name + "_1"], layout)
-            return DoubleMap(pair, self._phase)
+            return DoubleMap(
+                (one_map(name + "_0", layout), one_map(name + "_1", layout)), self._phase
+            )
 
         self._maps = {name: map_of(name, layout) for name, layout in probe.maps.items()}
         reasons = tuple(probe.lost.values())
@@ -111,7 +117,7 @@ class Running:
     def turn(self) -> bool:
         """End the interval, where maps take turns; whether programs may be at work in the old ones.
 
-        They must be waited for (`grace`) before `read`.
+        They must be waited for (`preemption`) before `read`.
         """
         if self._phase is None:
             return False

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpftop.collector import bpf
-from ebpftop.collector.grace import wait_for_programs
+from ebpftop.collector.preemption import wait_for_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,6 +20,7 @@ TESTS = (
     "tests/bpf/test_cachestat.py",
     "tests/bpf/test_cachestat_fallback.py",
     "tests/bpf/test_syscount.py",
+    "tests/bpf/test_syscount_ways.py",
     "tests/bpf/test_offcputime.py",
     "tests/bpf/test_runqlen.py",
     "tests/bpf/test_scope.py",
@@ -65,19 +66,6 @@ FAILURES: tuple[Failure, ...] = (
         "[[]splice from a socket-v[46]]",
         ("7.2",),
         "nothing is seen of bytes spliced from an MPTCP socket there",
-    ),
-    *(
-        Failure(
-            f"tests/bpf/test_syscount.py::{test}",
-            ("7.2",),
-            "a program at a system call can be preempted there, and then misses the calls of others"
-            " on its CPU (recursion_misses in its fdinfo): 11 in 100 under emulation",
-            sometimes=True,
-        )
-        for test in (
-            "test_calls_and_errors_of_four_threads_are_exact",
-            "test_the_histogram_adds_up_to_the_calls",
-        )
     ),
 )
 
