@@ -85,7 +85,7 @@ class HeaderTypes:
     def __init__(
         self, ask: Callable[[list[str]], Answers], probes: Iterable[Probe], place: str = ""
     ) -> None:
-        """Asks at once all that the probes need; may raise HeadersError.
+        """Asks at once all that the probes need, for `answers`; may raise HeadersError.
 
         Args:
             ask: answers questions.
@@ -94,7 +94,7 @@ class HeaderTypes:
         """
         self.place = place
         self._ask = ask
-        self._answers = ask(sorted(set(questions(probes))))
+        self.answers = ask(sorted(set(questions(probes))))
 
     def tracepoint(self, name: str) -> list[str] | None:
         """Types of the arguments of a raw tracepoint, or None where there is no such one."""
@@ -129,9 +129,9 @@ class HeaderTypes:
         return answer if isinstance(answer, list) else None
 
     def _answer(self, question: str) -> Answer:
-        if question not in self._answers:
-            self._answers.update(self._ask([question]))
-        return self._answers[question]
+        if question not in self.answers:
+            self.answers.update(self._ask([question]))
+        return self.answers[question]
 
 
 def running(cache: Cache) -> HeaderTypes:

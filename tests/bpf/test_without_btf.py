@@ -1,0 +1,121 @@
+"""A kernel without BTF: its headers tell its types, and what each probe counts is as exact.
+
+BTF is hidden. The headers of the running kernel are needed: `run_in_kernel --headers` has them, and
+where they are not installed all this is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from ebpftop.collector import header_files, headers
+from ebpftop.collector.btf import HIDDEN, WITHOUT, Btf
+from ebpftop.collector.cache import Cache
+from ebpftop.collector.header_files import LOCAL, HeadersError
+from tests.bpf import test_biotop, test_offcputime, test_syscount
+from tests.bpf.conftest import PYTHON, ROOT
+from tests.bpf.page_loads import MIB, PAGES, Watch, forget, read
+from tests.bpf.tcp_loads import LOADS, SIZE, connect, run
+from tests.bpf.test_tcptop import Watch as Connection
+
+pytestmark = pytest.mark.bpf
+
+spawn = test_offcputime.spawn
+file = test_biotop.file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_btf():
+    if os.geteuid() != 0:
+        pytest.skip("needs root to load BPF programs")
+    try:
+        header_files.find(os.uname().release)
+    except HeadersError as error:
+        pytest.skip(f"this kernel: {error}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WITHOUT, HIDDEN)
+        yield
+
+
+def told(btf, question):
+    kind, name = question.split()
+    return getattr(btf, {"enum": "enumerator"}.get(kind, kind))(name)
+
+
+def said(*command: str):
+    """What a command of ebpftop says as JSON, in the collector's Python and this one's cache."""
+    done = subprocess.run(
+        [PYTHON, "-m", "ebpftop", *command, "--json"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_headers_tell_of_the_running_kernel_what_its_btf_tells(monkeypatch):
+    types = headers.running(Cache())
+    monkeypatch.delenv(WITHOUT)
+    btf = Btf()
+    answers = {q: a for q, a in types.answers.items() if q.split()[1].split(".")[0] not in LOCAL}
+    assert len(answers) > 100
+    assert answers == {question: told(btf, question) for question in answers}
+
+
+def test_probes_do_without_what_btf_alone_gives_and_say_so():
+    found = {probe["probe"]: probe for probe in said("probes")}
+    states = {name: probe["state"] for name, probe in found.items()}
+    assert {name for name in states if states[name] == "unavailable"} == {"runqlen"}
+    assert "no cfs_rq.rq" in found["runqlen"]["reason"]
+    assert "CONFIG_DEBUG_INFO_BTF" in found["runqlen"]["hint"]
+    assert not [hook for probe in found.values() for hook in probe["hooks"] if "entry:" in hook]
+
+
+def test_the_doctor_names_the_headers_and_goes_on():
+    report = said("doctor")
+    assert report["headers"] == f"/lib/modules/{os.uname().release}/build"
+    (problem,) = (p for p in report["problems"] if report["headers"] in p["why"])
+    assert (problem["level"], "BTF" in problem["what"]) == ("warning", True)
+    assert len(report["able"]) == len(report["probes"]) - 1
+
+
+def test_disk_io_equals_diskstats(collect, file):
+    test_biotop.test_ios_and_bytes_equal_diskstats(collect, file, "direct 64k writes")
+
+
+def test_bytes_of_tcp_are_exact(collect):
+    session = collect("tcptop")
+    pair = connect("v4")
+    watch = Connection(session, pair.client)
+    sender, receiver = run(pair, *LOADS["sendall to recv"])
+    totals = watch.totals()
+    assert totals[sender, watch.lport]["tx_bytes"] == SIZE
+    assert totals[receiver, watch.rport]["rx_bytes"] == SIZE
+    assert not session.lost("tcptop")
+
+
+def test_pages_read_are_misses_and_then_hits(collect, file):
+    watch = Watch(collect("cachestat"))
+    forget(file)
+    watch.begin()
+    read(file, MIB)
+    cold = watch.figures()
+    watch.begin()
+    read(file, MIB)
+    warm = watch.figures()
+    assert (cold["hits"], cold["misses"]) == (0, PAGES)
+    assert (warm["hits"], warm["misses"]) == (PAGES, 0)
+    assert not watch.lost()
+
+
+def test_system_calls_and_errors_are_exact(collect):
+    test_syscount.test_calls_and_errors_of_four_threads_are_exact(collect)
+
+
+def test_sleeps_are_blocked_time(collect, spawn):
+    test_offcputime.test_sleeps_are_blocked_time(collect, spawn)
