@@ -16,7 +16,8 @@ from ebpftop.collector.scope import ScopeError
 def main(argv: list[str] | None = None) -> int:
     """Run the collector; exit status 0 good, 1 failed, 2 bad usage."""
     parser = argparse.ArgumentParser(prog="ebpftop collect", description=__doc__)
-    parser.add_argument("--probe", nargs="*", metavar="NAME", help="start these (default: all)")
+    add = parser.add_argument
+    add("--probe", action="extend", nargs="*", metavar="NAME", help="start these (default: all)")
     parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--count", type=int, default=0, metavar="N", help="end after N samples")
     scope = parser.add_mutually_exclusive_group()

@@ -218,7 +218,7 @@ class Teller:
 def main(arguments: list[str]) -> int:
     """Record until told to end; returns the exit status."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it would kill, until there is a handler
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     wrong = _wrong(options)
     if wrong:
         return fail(wrong, status=2)
@@ -330,7 +330,8 @@ def _parser() -> argparse.ArgumentParser:
     seconds = _amount(SECONDS, "90, 90s, 10m, 24h or 7d")
     add("source", nargs="?", metavar="-", help="record the stream on standard input")
     add("-o", "--output", metavar="FILE", default="", help="(default: ebpftop-HOST-TIME.ebt here)")
-    add("--probe", nargs="+", metavar="NAME", help="record these (default: all)")
+    names = "record these (default: all)"
+    add("--probe", action="extend", nargs="+", metavar="NAME", help=names)
     add("-i", "--interval", type=float, metavar="S", help="seconds between samples (default: 1)")
     add("--duration", type=seconds, metavar="TIME", help="end after so long")
     add("--max-size", type=_bytes, metavar="SIZE", help="keep at most so much")

@@ -68,7 +68,7 @@ class _ProbeError(Exception):
 def main(arguments: list[str]) -> int:
     """Print samples until there are enough; returns the exit status."""
     parser = _parser()
-    options = parser.parse_args(with_moments(arguments, "--at"))
+    options = parser.parse_intermixed_args(with_moments(arguments, "--at"))
     wrong = _wrong(options)
     if wrong:
         parser.error(wrong)

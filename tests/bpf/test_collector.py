@@ -120,6 +120,14 @@ def test_counts_end_it(collect):
     assert records[-1] == {"t": "bye", "reason": "3 samples"}
 
 
+def test_probes_may_be_named_one_by_one(collect):
+    del collect  # only to skip without root
+    arguments = ("--probe", "biotop", "--probe", "syscount", "--interval", "0.2", "--count", "2")
+    records = [json.loads(line) for line in collector(*arguments).stdout.splitlines()]
+    running = {r["probe"] for r in records if r["t"] == "status" and r["state"] == "running"}
+    assert running == {"biotop", "syscount"}
+
+
 def test_an_unknown_probe_is_bad_usage_in_one_line():
     result = collector("--probe", "nosuch")
     assert result.returncode == 2
@@ -234,7 +242,8 @@ def test_without_btf_every_probe_says_so(collect, hide, reason):
         timeout=PATIENCE_S,
     )
     last = statuses(result.stdout, "biotop")[-1]
-    assert (last["state"], last["reason"]) == ("unavailable", reason)
+    assert last["state"] == "unavailable"
+    assert last["reason"].startswith(reason)
 
 
 def test_tracefs_and_debugfs_are_not_needed(collect):

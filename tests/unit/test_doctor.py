@@ -112,9 +112,7 @@ PROBLEMS = {
         *("error", "EBPFTOP_PYTHON=x cannot import", "unset EBPFTOP_PYTHON"),
     ),
     "an old Python": (
-        on(
-            tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.9.2"),))
-        ),
+        on(tools=Tools("/usr/bin/python3", "", (Python("/usr/bin/python3", "/usr", "3.9.2"),))),
         *("error", "/usr/bin/python3 is Python 3.9.2; the collector needs 3.10", "EBPFTOP_PYTHON"),
     ),
     "another architecture": (

@@ -529,6 +529,13 @@ def test_the_command_of_the_systemd_unit_is_one():
         assert not record._wrong(options)
 
 
+def test_options_may_stand_before_the_stream_and_probes_be_named_one_by_one():
+    options = record._parser().parse_intermixed_args(["--duration", "3s", "-"])
+    assert (options.source, options.duration) == ("-", 3)
+    options = record._parser().parse_intermixed_args(["--probe", "biotop", "--probe", "tcptop"])
+    assert options.probe == ["biotop", "tcptop"]
+
+
 def test_standard_input_must_be_a_pipe(tmp_path):
     (tmp_path / "stream").write_bytes(lines(story(1)))
     for name in (tmp_path / "stream", os.devnull):

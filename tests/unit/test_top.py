@@ -276,6 +276,10 @@ def test_a_recording_is_printed_from_a_moment(run, recording, options, bytes_):
     assert [json.loads(line)["rows"][0]["bytes"] for line in said.splitlines()] == bytes_
 
 
+def test_the_file_may_stand_after_the_options(run, recording):
+    assert run("biotop", "--rows", "1", recording) == run("biotop", recording, "--rows", "1")
+
+
 def test_the_lines_of_a_recording_are_a_stream_too(run, recording, monkeypatch, capsys):
     from ebpftop.recording.container import zstd
 
