@@ -5,9 +5,11 @@ Source: include/uapi/linux/bpf.h (batch operations 5.6, BPF_ENABLE_STATS 5.8).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
+import resource
 from typing import NamedTuple
 
 NR_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 321)
@@ -68,6 +70,16 @@ class InfoAttr(ctypes.Structure):
         ("len", ctypes.c_uint32),
         ("info", ctypes.c_uint64),
     )
+
+
+def lift_memory_limit() -> None:
+    """Let this process, if it may, have all the maps and programs that it needs.
+
+    Before 5.11 those of all of a user's processes count as locked memory together: where one of
+    them has many, another is refused a first program, root with EPERM.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, 2 * (resource.RLIM_INFINITY,))
 
 
 def call(command: int, attr: ctypes.Structure | ctypes.Array[ctypes.c_uint32]) -> tuple[int, int]:

@@ -7,11 +7,9 @@ that are created anew. Everything else in a program is the same for each start o
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import resource
 import struct
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -164,9 +162,7 @@ def load(bytecode: Bytecode) -> tuple[dict[str, int], dict[str, int]]:
         OSError: the kernel refuses; nothing stays open then.
         BytecodeError: a program names a map that is not in the list.
     """
-    unlimited = resource.RLIM_INFINITY, resource.RLIM_INFINITY
-    with contextlib.suppress(OSError, ValueError):  # maps count as locked memory before 5.11
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+    bpf.lift_memory_limit()
     fds: list[int] = []
     try:
         for spec in bytecode.maps:

@@ -55,6 +55,7 @@ def entries(function: str, returns: bool = False) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def can_trace(function_id: int, attach_type: int) -> bool:
     """Whether a program can be put at a function by a trampoline (fentry, fexit)."""
+    bpf.lift_memory_limit()
     try:
         program = bpf.load_program(
             "try", TRACING, NOTHING, "GPL", 0, function_id, attach_type, False

@@ -121,8 +121,8 @@ class Running:
         """
         if self._phase is None:
             return False
-        self._turned = time.monotonic_ns(), time.time_ns()
         self._phase.turn()
+        self._turned = time.monotonic_ns(), time.time_ns()  # what ends later is in the other map
         return True
 
     def read(self, limit: int) -> Sample:

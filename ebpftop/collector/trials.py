@@ -8,7 +8,6 @@ by descriptors alone, so that nothing is left in the kernel even where this proc
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
@@ -72,8 +71,7 @@ def run() -> list[Trial]:
     is allowed: so does the collector.
     """
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, 2 * (resource.RLIM_INFINITY,))
+    bpf.lift_memory_limit()
     try:
         return [_try(name, attempt) for name, attempt in KINDS.items()]
     finally:

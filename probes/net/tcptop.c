@@ -8,11 +8,13 @@
 //     call in progress is splice(). Kernels before 6.3: the end (fexit) of inet_sendmsg,
 //     inet_recvmsg, their IPv6 twins, inet_sendpage (gone in 6.5) and tcp_splice_read. Without
 //     fexit: kprobes and kretprobes on those that send, and each advance of copied_seq.
+//     What MPTCP splices by a function of its own since 7.0 is seen at its end (fexit).
 //     inet_sock_set_state (4.16) tells where a connection begins to read, tcp_destroy_sock (4.16)
 //     when its socket's address is free for another.
 // Cost: about 0.19 us a send or receive, 0.12 us more a segment received, 1 us a connection's end.
 // Blind spots: TCP_ZEROCOPY_RECEIVE, io_uring's splice from a socket, what sockmap redirects in
-//     the kernel. Headers and retransmits are not counted: these are the application's bytes.
+//     the kernel; without fexit, MPTCP's splice() since 7.0. Headers and retransmits are not
+//     counted: these are the application's bytes.
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 #include "common.h"
 
@@ -262,6 +264,12 @@ int on_recvmsg6(struct bpf_raw_tracepoint_args *ctx) {
 
 int on_splice_read(struct bpf_raw_tracepoint_args *ctx) {
   return received(sk_of(ARG(on_splice_read, sock)), ARG(on_splice_read, return ), 0);
+}
+#endif
+
+#ifdef HAVE_on_mptcp_splice
+int on_mptcp_splice(struct bpf_raw_tracepoint_args *ctx) {
+  return received(sk_of(ARG(on_mptcp_splice, sock)), ARG(on_mptcp_splice, return ), 0);
 }
 #endif
 

@@ -41,6 +41,13 @@ RECVMSG = (
     fexit("inet6_recvmsg", "on_recvmsg6", SOCK, "flags=int"),
     fexit("tcp_splice_read", "on_splice_read", SOCK),
 )
+# MPTCP's own splice() of 7.0; before, it calls what receives.
+MPTCP_SPLICE = fexit("mptcp_splice_read", "on_mptcp_splice", SOCK)
+RECV_AND_SPLICE = all_of(
+    RECV_LENGTH,
+    raw_tracepoint("tcp_rcv_space_adjust", "on_adjust", SK),
+    enums={"TASK_PT_REGS": "bpf_func_id.BPF_FUNC_task_pt_regs"},
+)
 SENDMSG_PAIRS = (
     *(kprobe("inet_sendmsg", "at_sendmsg", SOCK), kretprobe("inet_sendmsg", "after_send")),
     *(kprobe("inet6_sendmsg", "at_sendmsg6", SOCK), kretprobe("inet6_sendmsg", "after_send")),
@@ -108,12 +115,10 @@ class Tcptop(Probe):
             all_of(*SENDMSG_PAIRS, missing=SOME_SENDS),
         ),
         first_of(
-            all_of(
-                RECV_LENGTH,
-                raw_tracepoint("tcp_rcv_space_adjust", "on_adjust", SK),
-                enums={"TASK_PT_REGS": "bpf_func_id.BPF_FUNC_task_pt_regs"},
-            ),
+            all_of(*RECV_AND_SPLICE.hooks, MPTCP_SPLICE, enums=RECV_AND_SPLICE.enums),
+            RECV_AND_SPLICE,
             all_of(RECV_LENGTH, missing="bytes that are received by splice() are not seen"),
+            all_of(*RECVMSG, MPTCP_SPLICE),
             all_of(*RECVMSG),
             all_of(
                 raw_tracepoint("tcp_rcv_space_adjust", "on_advance", SK),
@@ -152,8 +157,9 @@ class Tcptop(Probe):
         "Bytes are the application's, as its calls returned them: each byte once, without headers"
         " and retransmits. What is only looked at (MSG_PEEK) is not received yet. sendfile() and"
         " splice() move a large piece in several, each of which counts as a call. A socket that"
-        " processes share has a row for each of them. Not seen: TCP_ZEROCOPY_RECEIVE and"
-        " io_uring's splice from a socket."
+        " processes share has a row for each of them. Not seen: TCP_ZEROCOPY_RECEIVE,"
+        " io_uring's splice from a socket, and, where Linux 7.0 or later refuses fexit, splice()"
+        " from an MPTCP socket."
     )
 
     def read(self, maps: Mapping[str, Map], env: Env) -> dict[str, list[Row]]:

@@ -25,6 +25,8 @@
 struct thread {
   u64 start_ns;  // since when it waits
   u64 pid;
+  u64 last_start_ns;  // of the last wait that ended
+  u64 last_end_ns;
 };
 
 struct queue_key {
@@ -139,10 +141,13 @@ static __always_inline void come(u64 task, u64 now) {
   if (thread) {
     u64 start = thread->start_ns;
     thread->start_ns = RUNNING;
-    if (start > RUNNING)
+    if (start > RUNNING) {
+      thread->last_start_ns = start;
+      thread->last_end_ns = now;
       charge(thread->pid, task, now > start ? now - start : 0);
-    else
+    } else {
       lost.atomic_increment(LOST_EDGES);
+    }
     return;
   }
   READ_TASK(pid, task, TASK_TGID);

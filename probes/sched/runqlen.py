@@ -129,7 +129,7 @@ class Runqlen(Probe):
         "RQ_DELAYED": "rq.cfs.h_nr_delayed",
     }
     maps = {
-        "threads": Layout("I", values=2),
+        "threads": Layout("I", values=4),
         "queues": Layout("II", values=1, double=True),
         "oncpu": Layout("II", values=1, who=True, double=True),
         "delays": Layout("I", values=3, who=True, tail=f"{SLOTS}Q{SLOTS}I", double=True),
@@ -165,7 +165,6 @@ class Runqlen(Probe):
         if self._is_first:
             self._is_first = False
             add_early(maps["threads"], env)
-        # In this order: what ends between the two has its row in the next interval.
         delays = maps["delays"].drain()
         ages = waiting(maps["threads"], env)
         oncpu = maps["oncpu"].drain()
@@ -237,15 +236,20 @@ def waits(delays: Entries, env: Env) -> Iterator[Row]:
 
 
 def waiting(threads: Map, env: Env) -> dict[int, list[int]]:
-    """For each process, how long each of its threads that wait has waited by now."""
+    """For each process, how long each of its threads that waited at `env.now_ns` had done so.
+
+    Some have ended that wait by now; its row then comes with the next interval.
+    """
     entries = threads.peek()
     ages: dict[int, list[int]] = {}
-    for start_ns, process in zip(entries.column(0), entries.column(1)):
+    for start_ns, process, last_start_ns, last_end_ns in zip(*map(entries.column, range(4))):
         if RUNNING < start_ns < env.now_ns:
             ages.setdefault(process, []).append(env.now_ns - start_ns)
+        elif last_start_ns < env.now_ns < last_end_ns:
+            ages.setdefault(process, []).append(env.now_ns - last_start_ns)
     strays = env.strays(ages)
     if strays:
-        for (thread,), (_, process) in entries:
+        for (thread,), (_, process, *_) in entries:
             if process in strays:
                 threads.delete(thread)
         ages = {
@@ -267,7 +271,7 @@ class Ledger:
         self._late: set[int] = set()
 
     def settle(self, ended: Mapping[int, int], ages: Mapping[int, int]) -> dict[int, int]:
-        """Time waited in this interval by process; `ended` was read before `ages`."""
+        """Time waited in this interval by process; `ages` is of its end."""
         waited: dict[int, int] = {}
         ahead: dict[int, int] = {}
         late: set[int] = set()
@@ -277,8 +281,8 @@ class Ledger:
             now_ahead = max(age, owed - time)
             waited[process] = time + now_ahead - owed
             if now_ahead > age:
-                # It ended between the two reads, so its time comes with the next. If it does not
-                # come then it never will: the end was not seen.
+                # Two ended since, so that the first left no trace: its time comes with the next
+                # interval. If it does not come then it never will: the end was not seen.
                 if process in self._late:
                     now_ahead = age
                 else:
@@ -365,7 +369,7 @@ def add_early(threads: Map, env: Env) -> None:
         with suppress(OSError):
             text = (PROC / f"{process}/task/{thread}/stat").read_text(errors="replace")
             if text[text.rindex(")") + 2] == "R":
-                threads.add((thread,), b"", (since_ns, process))
+                threads.add((thread,), b"", (since_ns, process, 0, 0))
 
 
 def _threads(processes: set[int]) -> Iterator[tuple[int, int]]:

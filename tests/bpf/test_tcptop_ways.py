@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 
+from ebpftop.collector.running import MISSED
 from tests.bpf.conftest import Session
 from tests.bpf.tcp_loads import LOADS, LOOPBACK, SIZE, connect, run
 from tests.bpf.test_tcptop import Watch, mptcp_is_on
@@ -105,7 +106,10 @@ def test_receives_that_wait_are_all_seen(way):
 
 
 def test_what_waiting_sends_hide_is_called_lost(way):
-    """Kretprobes remember a few calls at a time; each other one is counted as lost, once."""
+    """Kretprobes remember a few calls at a time; each other one is counted as lost, once.
+
+    Since 7.0 so is what a thread does that has taken the CPU from another within a program.
+    """
     name, session = way
     pairs = [connect("v4") for _ in range(60)]
     watches = [Watch(session, pair.client) for pair in pairs]
@@ -135,7 +139,6 @@ def test_what_waiting_sends_hide_is_called_lost(way):
     lost = sum(session.lost("tcptop").values()) - before
     for pair in pairs:
         pair.close()
-    if name == "kprobes":
-        assert 8_000_001 * 60 - sent <= 8_000_000 * lost
-    else:
-        assert (sent, lost) == (8_000_001 * 60, 0)
+    assert 0 <= 8_000_001 * 60 - sent <= 8_000_000 * lost
+    if name != "kprobes":
+        assert set(session.lost("tcptop")) <= {MISSED}

@@ -42,6 +42,7 @@ BUILD = ROOT / "build" / "kernels"
 KERNELS = ("5.10", "6.1", "6.12", "newest", "5.10:v1", "6.1:hybrid")
 COPIED = ("ebpftop", "probes", "themes", "packaging", "tests", "pyproject.toml")
 RESULTS = "results.jsonl"
+SYSTEM_PYTHON = "/usr/bin/python3"  # that of the collector
 PATIENCE_S = 120  # of tests that wait for something to be said; 60 outside
 
 PREPARE = f"""set -e
@@ -90,13 +91,15 @@ def plan(asked: str, tests: tuple[str, ...], folder: Path, update: bool) -> Plan
 
 
 def copy_of_the_tree(folder: Path) -> None:
-    """What the tests need of this one, in another."""
+    """What the tests need of this one, in another; compiled, which takes long in a guest."""
     without = shutil.ignore_patterns("__pycache__", "__snapshots__", ".*")
     for path in map(ROOT.joinpath, COPIED):
         if path.is_dir():
             shutil.copytree(path, folder / path.name, ignore=without)
         else:
             shutil.copy(path, folder)
+    for python in (sys.executable, SYSTEM_PYTHON):
+        subprocess.run([python, "-m", "compileall", "-q", folder], check=True)
 
 
 def plans_of(kernels: list[str], tests: tuple[str, ...], update: bool) -> list[Plan]:

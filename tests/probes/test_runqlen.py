@@ -67,12 +67,17 @@ def delay(pid, *waits_ns):
     return ((pid,), (sum(waits_ns), len(waits_ns), max(waits_ns)), tail)
 
 
+def thread(start_ns, tid=TID, pid=PID, last=(0, 0)):
+    """An entry of the map `threads`; `last` is the last wait that ended."""
+    return (tid,), (start_ns, pid, *last)
+
+
 @pytest.fixture
 def waited(read):
     """One reading at a time: what the process waited in the interval, None where it has no row."""
 
-    def take(now_ns, *ended, since=None):
-        threads = [((TID,), (since, PID))] if since else []
+    def take(now_ns, *ended, since=0, last=(0, 0)):
+        threads = [thread(since, last=last)] if since or any(last) else []
         delays = [delay(PID, *ended)] if ended else []
         rows = read("runqlen", now_ns=now_ns, threads=threads, delays=delays)["delays"]
         return rows[0]["wait_ns"] if rows else None
@@ -122,17 +127,31 @@ def test_a_wait_that_goes_on_is_charged_in_each_interval_and_the_rest_when_it_en
 
 
 def test_a_wait_that_goes_on_has_no_count_but_its_age(read):
-    threads = [((TID,), (T0, PID))]
+    threads = [thread(T0)]
     (row,) = read("runqlen", now_ns=T0 + 5 * SECOND, threads=threads)["delays"]
     assert (row["count"], row["ended_ns"], row["max_ns"]) == (0, 0, 5 * SECOND)
 
 
 def test_threads_that_sleep_or_run_do_not_wait(read):
-    threads = [((TID,), (0, PID)), ((TID + 1,), (1, PID))]
+    threads = [thread(0), thread(1, TID + 1)]
     assert read("runqlen", threads=threads)["delays"] == []
 
 
-def test_what_ends_between_the_two_reads_is_charged_once(waited):
+def test_a_wait_that_has_ended_since_the_end_of_the_interval_is_charged_for_it(waited):
+    assert waited(T0 + 300 * MS, since=T0) == 300 * MS
+    last = T0, T0 + 1301 * MS
+    assert waited(T0 + 1300 * MS, since=1, last=last) == 1000 * MS
+    assert waited(T0 + 2300 * MS, 1301 * MS, since=1, last=last) == 1 * MS
+    assert waited(T0 + 3300 * MS, since=1, last=last) is None
+
+
+def test_also_where_the_thread_waits_again(waited):
+    now_ns = T0 + 300 * MS
+    last = T0, now_ns + 2 * MS
+    assert waited(now_ns, since=now_ns + 5 * MS, last=last) == 300 * MS
+
+
+def test_of_two_that_have_ended_since_the_first_is_charged_later_and_once(waited):
     assert waited(T0 + 300 * MS, since=T0) == 300 * MS
     assert waited(T0 + 1300 * MS) is None
     assert waited(T0 + 2300 * MS, 1301 * MS) == 1001 * MS
@@ -149,17 +168,17 @@ def test_a_wait_of_which_the_end_is_never_seen_takes_nothing_from_later_ones(wai
 def test_over_many_intervals_the_charges_add_up_to_the_waits(waited, seed):
     chance = random.Random(seed)
     now, waits, charged = T0, 0, 0
-    since, ended = None, list[int]()
+    since, ended = 0, list[int]()
     for _ in range(200):
         now += chance.randrange(1, 50 * MS)
-        if since is None:
+        if not since:
             since = now
         elif chance.random() < 0.5:
             ended.append(now - since)
             waits += now - since
-            since = None
+            since = 0
         if chance.random() < 0.3:
-            charged += waited(now, *ended, since=since if since != now else None) or 0
+            charged += waited(now, *ended, since=since if since != now else 0) or 0
             ended = []
     if since:
         ended.append(now - since)
@@ -280,8 +299,8 @@ def test_threads_that_wait_since_before_the_start_are_entered(read, machine):
     machine.thread(PID, PID, "S")
     machine.thread(PID, TID, "R")
     machine.thread(PID + 9, PID + 9, "R")
-    read("runqlen", now_ns=T0, threads=[((PID + 9,), (1, PID + 9))])
-    assert read.maps["threads"].added == [((TID,), b"", (T0 - SECOND, PID))]
+    read("runqlen", now_ns=T0, threads=[thread(1, PID + 9, PID + 9)])
+    assert read.maps["threads"].added == [((TID,), b"", (T0 - SECOND, PID, 0, 0))]
 
 
 def test_only_the_first_reading_looks_for_them(read, machine):
