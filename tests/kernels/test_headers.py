@@ -17,6 +17,7 @@ from ebpftop.collector.headers import NEED_BTF, RECORD, HeaderTypes, ask_compile
 from ebpftop.sources.base import SourceError
 from ebpftop.sources.interpreter import collector_python
 from tests.kernels import packages
+from tests.unit.test_headers import PROBES
 
 CACHE = packages.cache()
 KERNELS = sorted(
@@ -37,13 +38,14 @@ def both(request):
     sources = CACHE / "headers" / request.param / "usr/src"
     (source,) = sources.glob("linux-headers-*-common")
     found = Headers(sources / f"linux-headers-{request.param}", source)
-    types = HeaderTypes(lambda asked: ask_compiler(found, asked), registry.probes().values())
+    probes = registry.probes().values()
+    types = HeaderTypes(lambda asked: ask_compiler(found, asked), probes)
     return types, Btf(CACHE / "btf" / request.param)
 
 
 def _answers(types):
     """Each question of all probes, and what is answered."""
-    for question in sorted(set(questions(registry.probes().values()))):
+    for question in sorted(set(questions(registry.probes()[name] for name in PROBES))):
         kind, name = question.split()
         yield question, getattr(types, {"enum": "enumerator"}.get(kind, kind))(name)
 

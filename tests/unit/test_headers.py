@@ -17,6 +17,8 @@ from ebpftop.sources.base import SourceError
 from ebpftop.sources.interpreter import collector_python
 
 RELEASE = "6.1.0-9-amd64"
+# Those that are tried without BTF. Another runs there if what it reads is in `DECLARED`, too.
+PROBES = ("biotop", "tcptop", "offcputime", "runqlen", "cachestat", "syscount")
 SCHED = """
 #include <generated/autoconf.h>
 struct tag { long before; };
@@ -185,9 +187,10 @@ def test_what_needs_btf_itself_is_not_there_without():
     assert not types.complete
 
 
-def test_some_header_is_known_for_every_name_that_a_probe_has():
+@pytest.mark.parametrize("name", PROBES)
+def test_some_header_is_known_for_every_name_that_a_probe_has(name):
     declared = {name for names in DECLARED.values() for name in names.split()}
-    for question in questions(registry.probes().values()):
+    for question in questions([registry.probes()[name]]):
         kind, name = question.split()
         owner = name.split(".")[0]
         if kind != "tracepoint" and not owner.startswith(headers.RECORD):
