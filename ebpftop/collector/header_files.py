@@ -77,7 +77,14 @@ PACKAGES = {
 
 
 class HeadersError(Exception):
-    """There are no headers of this kernel, or none that tell the truth of it; one sentence."""
+    """There are no headers of this kernel, or none that tell the truth of it; one sentence.
+
+    `absent` says that to install them would help.
+    """
+
+    def __init__(self, sentence: str, absent: bool = False) -> None:
+        super().__init__(sentence)
+        self.absent = absent
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ def find(release: str, root: Path = ROOT) -> Headers:
     archive = root / ARCHIVE
     if archive.is_file():
         return Headers(archive, archive)
-    raise HeadersError("its headers are not installed")
+    raise HeadersError("its headers are not installed", absent=True)
 
 
 def _check_release(build: Path, release: str) -> None:
@@ -151,7 +158,7 @@ def _check_release(build: Path, release: str) -> None:
         told = (build / RELEASE).read_text(errors="replace")
     written = re.search(r'UTS_RELEASE\s+"(.*)"', told)
     if written and written[1] != release:
-        raise HeadersError(f"the headers in {build} are those of {written[1]}")
+        raise HeadersError(f"the headers in {build} are those of {written[1]}", absent=True)
 
 
 def _check_layout(build: Path) -> None:

@@ -24,7 +24,7 @@ class Told:
         types: None where nothing tells.
         btf_error: why BTF does not; empty where it does.
         headers: where the headers are that do.
-        headers_error: why they do not, and `command`, which would bring them.
+        headers_error: why they do not, and `command`, which would bring those that do.
     """
 
     types: KernelTypes | None
@@ -48,7 +48,7 @@ def told(cache: Cache) -> Told:
         return Told(found, btf_error, found.place)
     except HeadersError as error:
         kernel = kernel_facts.kernel()
-        command = header_files.command(os.uname().release, kernel.id)
+        command = header_files.command(os.uname().release, kernel.id) if error.absent else ""
         return Told(None, btf_error, "", str(error), command)
 
 
@@ -60,6 +60,6 @@ def kernel_types(cache: Cache) -> KernelTypes:
     """
     found = told(cache)
     if found.types is None:
-        hint = f"{found.command or 'install its headers'}, or {WITH_BTF}"
+        hint = f"{found.command}, or {WITH_BTF}" if found.command else WITH_BTF
         raise UnavailableError(f"{found.btf_error}, and {found.headers_error}", hint)
     return found.types
