@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from ebpftop.collector import bpf, functions, hooks
+from ebpftop.collector import bpf, functions, hooks, perf
 from ebpftop.probe import all_of, fentry, fexit, first_of, kprobe, kretprobe
 from tests.unit.test_hooks import Kernel, probe
 
@@ -41,7 +41,7 @@ def kernel(monkeypatch, tmp_path):
             raise OSError(errno.EINVAL, "")
         return os.open("/dev/null", os.O_RDONLY)
 
-    monkeypatch.setattr(bpf, "open_kprobe", open_kprobe)
+    monkeypatch.setattr(perf, "open_kprobe", open_kprobe)
     monkeypatch.setattr(functions, "can_trace", lambda number, _: number != len("refused"))
     for cached in (functions.entries, functions._symbols):
         cached.cache_clear()
@@ -80,13 +80,13 @@ def test_who_may_not_try_takes_the_names_word_for_it_but_not_root(monkeypatch, u
     def refuse(symbol, returns):
         raise PermissionError(errno.EACCES, "")
 
-    monkeypatch.setattr(bpf, "open_kprobe", refuse)
+    monkeypatch.setattr(perf, "open_kprobe", refuse)
     assert functions.entries("plain") == symbols
 
 
 def test_a_kernel_without_kprobes_has_no_place_for_one(monkeypatch, tmp_path):
     monkeypatch.undo()
-    monkeypatch.setattr(bpf, "KPROBE_PMU", tmp_path / "none")
+    monkeypatch.setattr(perf, "KPROBE_PMU", tmp_path / "none")
     assert functions.entries("schedule") == ()
 
 
@@ -140,3 +140,17 @@ def test_a_refused_function_leaves_the_next_way():
     plan = hooks.plan(probe(ways), kernel)
     assert [str(hook) for hook in plan.hooks] == ["kprobe:plain", "kretprobe:plain"]
     assert plan.missing == ("some",)
+
+
+def test_a_tracepoint_that_the_kernel_was_built_without_cannot_be_watched(monkeypatch):
+    def open_raw_tracepoint(name, program):
+        if name != "there":
+            raise OSError({"gone": errno.ENOENT}.get(name, errno.EPERM), "")
+        return os.open("/dev/null", os.O_RDONLY)
+
+    load = lambda *args, **options: os.open("/dev/null", os.O_RDONLY)  # noqa: E731
+    monkeypatch.setattr(bpf, "load_program", load)
+    monkeypatch.setattr(bpf, "open_raw_tracepoint", open_raw_tracepoint)
+    functions.can_watch.cache_clear()
+    assert [functions.can_watch(name) for name in ("there", "gone", "refused")] == [1, 0, 1]
+    functions.can_watch.cache_clear()
