@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ebpftop.collector.btf import WITHOUT
+from ebpftop.collector.running import MISSED
 from tests.bpf.page_loads import (
     FIGURES,
     MIB,
@@ -58,20 +59,27 @@ def watches(request, collect_for_all):
 
 @pytest.fixture
 def count(watches):
-    """`count(load)` runs a load; the figures of both, which must agree."""
+    """`count(load)` runs a load; the figures of both, which must agree.
+
+    None where the kernel left out programs, and that was counted: since 7.0 a thread may lose its
+    CPU while it reads a map, and meanwhile no kprobe's program runs there. Here two collectors do.
+    """
 
     def run(load):
+        missed = [watch.missed() for watch in watches]
         for watch in watches:
             watch.begin()
         load()
         best, other = (watch.figures() for watch in watches)
+        if [watch.missed() for watch in watches] != missed:
+            return None
         # Python's own memory may be mapped when one of them has begun and the other has not.
         assert other.pop("faults") == pytest.approx(best.pop("faults"), abs=3)
         assert other == best
         return other
 
     yield run
-    assert [watch.lost() for watch in watches] == [set(), set()]
+    assert [watch.lost() - {MISSED} for watch in watches] == [set(), set()]
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +105,8 @@ def test_what_is_not_seen_is_said(watches):
 
 @pytest.mark.parametrize("size", [4096, 128 * 1024, 64 * MIB])
 def test_a_file_read_twice(count, file, size):
-    forget(file)
-    assert count(partial(read, file, size)) == expected(misses=PAGES, added=PAGES)
+    cold = of_cached(count, partial(forget, file), partial(read, file, size), misses=PAGES)
+    assert cold == expected(misses=PAGES, added=PAGES)
     warm = of_cached(count, partial(read, file, MIB), partial(read, file, size))
     assert warm == expected(hits=PAGES)
 
@@ -107,8 +115,8 @@ def test_random_pages_read_twice(count, file):
     places = [(page * PAGE, PAGE) for page in range(0, PAGES, 16)][:1000]
     random.Random(5).shuffle(places)
     load = partial(pread, file, places, os.POSIX_FADV_RANDOM)
-    forget(file)
-    assert count(load) == expected(misses=1000, added=1000)
+    cold = of_cached(count, partial(forget, file), load, misses=1000)
+    assert cold == expected(misses=1000, added=1000)
     assert of_cached(count, load, load) == expected(hits=1000)
 
 
@@ -140,11 +148,12 @@ def test_writing_and_reading_it_back(count, file):
         read(path, MIB)
 
     pages = 16 * MIB // PAGE
-    assert count(write_and_read) == expected(hits=pages, dirtied=pages, added=pages)
+    figures = of_cached(count, partial(path.unlink, missing_ok=True), write_and_read)
+    assert figures == expected(hits=pages, dirtied=pages, added=pages)
 
 
 def test_page_faults_that_wait_for_the_disk(count, file):
-    forget(file)
     load = Mapped(file, 37 * PAGE, mmap.MADV_RANDOM)
     touched = -(-PAGES // 37)
-    assert count(load) == expected(major_faults=touched, added=touched)
+    figures = of_cached(count, partial(forget, file), load, misses=touched)
+    assert figures == expected(major_faults=touched, added=touched)

@@ -334,7 +334,9 @@ def test_a_real_time_thread_is_on_the_cpu(starved):
     on_cpu = Counter[int]()
     for rows in starved.rows("oncpu"):
         on_cpu.update({row["pid"]: row["hits"] for row in rows if row["cpu"] == starved.cpu})
-    assert set(on_cpu) == {starved.hog}
+    assert on_cpu[starved.hog] > 0
+    # The kernel has real-time threads of its own.
+    assert {os.sched_getscheduler(pid) for pid in on_cpu if pid != starved.hog} <= {os.SCHED_FIFO}
 
 
 def test_who_starves_waits_all_of_every_interval(starved):

@@ -16,6 +16,7 @@ from ebpftop import registry
 from ebpftop.collector import cgroups
 from ebpftop.model import Sample
 from tests.bpf import test_collector
+from tests.bpf.conftest import sessions
 from tests.bpf.tcp_loads import connect, pipe, process, splice
 
 pytestmark = pytest.mark.bpf
@@ -265,14 +266,25 @@ class Figures:
 
 
 PROBES = ("syscount", "biotop", "cachestat", "tcptop", "offcputime", "runqlen")
-ALL_PROBES = pytest.mark.parametrize("probe", PROBES)
 
 
-@ALL_PROBES
-def test_narrowed_to_a_process_its_figures_are_the_same_and_no_other_has_any(
-    collect, worker, probe
-):
-    session = collect(probe)
+@pytest.fixture(scope="module", params=PROBES)
+def shared(request):
+    """A session for all tests of a probe, one after the other; and the probe."""
+    for collect in sessions():
+        yield collect(request.param), request.param
+
+
+@pytest.fixture
+def probed(shared):
+    """The same, for everything again."""
+    session, probe = shared
+    session.narrow(probe)
+    return session, probe
+
+
+def test_narrowed_to_a_process_its_figures_are_the_same_and_no_other_has_any(probed, worker):
+    session, probe = probed
     asked, other = worker(probe), worker(probe)
     measure(session, probe, [asked, other], [asked, other])
 
@@ -284,11 +296,8 @@ def test_narrowed_to_a_process_its_figures_are_the_same_and_no_other_has_any(
     assert pids(session, probe, since) == {asked.pid}
 
 
-@ALL_PROBES
-def test_narrowed_to_a_cgroup_what_is_below_it_counts_and_nothing_else(
-    collect, worker, cgroup, probe
-):
-    session = collect(probe)
+def test_narrowed_to_a_cgroup_what_is_below_it_counts_and_nothing_else(probed, worker, cgroup):
+    session, probe = probed
     inside, below = worker(probe, cgroup), worker(probe, cgroup / "inner")
     outside = worker(probe)
     session.narrow(probe, cgroup=id_of(cgroup))
@@ -300,9 +309,8 @@ def test_narrowed_to_a_cgroup_what_is_below_it_counts_and_nothing_else(
     assert pids(session, probe, since) == {below.pid}
 
 
-@ALL_PROBES
-def test_widened_again_everything_counts_and_nothing_from_before(collect, worker, probe):
-    session = collect(probe)
+def test_widened_again_everything_counts_and_nothing_from_before(probed, worker):
+    session, probe = probed
     one, other, crowd = worker(probe), worker(probe), worker("crowd")
     session.narrow(probe, pid=crowd.pid)
     work(session, probe, one, other)
