@@ -146,8 +146,12 @@ def sessions() -> Iterator[Callable[..., Session]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compiled programs of this run only: what a test finds there, another test has compiled."""
-    os.environ["EBPFTOP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Compiled programs of this run only: what a test finds there, another test has compiled.
+
+    Under emulation, where to compile one takes ten seconds, also those of earlier runs.
+    """
+    kept = os.environ.get("EBPFTOP_TEST_CACHE")
+    os.environ["EBPFTOP_CACHE"] = kept or str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@
 A guest runs the tests from a copy of this folder (it may be edited meanwhile), with its .venv and
 the machine's bcc; a disk of its own is /tmp (/dev/vda, ext4), a second /mnt/second (/dev/vdb).
 Under emulation everything takes ten to thirty times as long: which tests run is said in
-`expected.py`. Results, logs and the copy are in build/kernels.
+`expected.py`. Results, logs and the copy are in build/kernels, and the programs that were compiled,
+for the next run to find where nothing has changed that they are compiled of (`collector/cache.py`).
 
 Exit status 0 if nothing failed but what is expected to; also where kernels or QEMU cannot be had,
 after a line that says so. 1 if anything else failed.
@@ -43,18 +44,23 @@ KERNELS = ("5.10", "6.1", "6.12", "newest", "5.10:v1", "6.1:hybrid")
 COPIED = ("ebpftop", "probes", "themes", "packaging", "tests", "pyproject.toml")
 RESULTS = "results.jsonl"
 SYSTEM_PYTHON = "/usr/bin/python3"  # that of the collector
+COMPILED = "compiled"
 PATIENCE_S = 120  # of tests that wait for something to be said; 60 outside
 
-PREPARE = f"""set -e
+DISKS = f"""set -e
 mke2fs -q -F -t ext4 /dev/vda
 mke2fs -q -F -t ext4 /dev/vdb
 mkdir -p /mnt/second
 mount /dev/vda /tmp
 mount /dev/vdb /mnt/second
 chmod 1777 /tmp
-export PYTHONDONTWRITEBYTECODE=1 EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
 export EBPFTOP_TEST_SECOND_DISK=/mnt/second {PATH}={SHARED}/{RESULTS}
-exec {sys.executable} -m pytest -p tests.kernels.in_guest -p no:cacheprovider -rA --tb=short """
+"""
+PYTEST = "-m pytest -p tests.kernels.in_guest -p no:cacheprovider -rA --tb=short"
+PREPARE = f"""{DISKS}
+export PYTHONDONTWRITEBYTECODE=1 EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
+export EBPFTOP_TEST_CACHE={SHARED}/{COMPILED}
+exec {sys.executable} {PYTEST} """
 
 
 @dataclass(frozen=True)
