@@ -29,7 +29,8 @@ file = test_biotop.file
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _without_btf():
+def types():
+    """What the headers tell, which takes a minute where all is emulated; it is kept from then on."""
     if os.geteuid() != 0:
         pytest.skip("needs root to load BPF programs")
     try:
@@ -38,7 +39,7 @@ def _without_btf():
         pytest.skip(f"this kernel: {error}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(WITHOUT, HIDDEN)
-        yield
+        yield headers.running(Cache())
 
 
 def told(btf, question):
@@ -58,8 +59,7 @@ def said(*command: str):
     return json.loads(done.stdout)
 
 
-def test_the_headers_tell_of_the_running_kernel_what_its_btf_tells(monkeypatch):
-    types = headers.running(Cache())
+def test_the_headers_tell_of_the_running_kernel_what_its_btf_tells(types, monkeypatch):
     monkeypatch.delenv(WITHOUT)
     btf = Btf()
     answers = {q: a for q, a in types.answers.items() if q.split()[1].split(".")[0] not in LOCAL}
