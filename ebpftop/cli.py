@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -35,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             status: int = import_module(f"ebpftop.commands.{arguments[0]}").main(arguments[1:])
         except BrokenPipeError:  # the reader of our output has seen enough
-            sys.stderr.close()
+            nowhere = os.open(os.devnull, os.O_WRONLY)  # for what is flushed at the end
+            os.dup2(nowhere, sys.stdout.fileno())
             return 1
         return status
     parser = _parser()
