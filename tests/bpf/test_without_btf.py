@@ -30,7 +30,7 @@ file = test_biotop.file
 
 @pytest.fixture(scope="module", autouse=True)
 def types():
-    """What the headers tell, which takes a minute where all is emulated; it is kept from then on."""
+    """What the headers tell: a minute where all is emulated, and kept from then on."""
     if os.geteuid() != 0:
         pytest.skip("needs root to load BPF programs")
     try:
