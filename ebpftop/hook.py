@@ -93,7 +93,7 @@ def tracepoint(target: str, program: str, *args: str) -> Hook:
 
 
 def fentry(target: str, program: str, *args: str) -> Hook:
-    """The entry of a kernel function, by a trampoline (5.5; arm64: 6.0); `args` as in `Hook`."""
+    """The entry of a kernel function, by a trampoline (5.5; arm64: 6.4); `args` as in `Hook`."""
     return Hook("fentry", target, program, args)
 
 

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# linux/aio_abi.h, and its system calls on x86-64 (arm64 has others).
-IO_SETUP, IO_SUBMIT, IO_GETEVENTS = 206, 209, 208
+# linux/aio_abi.h, and its system calls.
+AIO_CALLS = {"x86_64": (206, 209, 208), "aarch64": (0, 2, 4)}
+IO_SETUP, IO_SUBMIT, IO_GETEVENTS = AIO_CALLS[os.uname().machine]
 PWRITE = 1
 CALL, EVENT = "QIiHhIQQqQII", "QQqq"
 BLOCK = 4096

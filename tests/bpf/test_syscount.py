@@ -203,23 +203,54 @@ os.read(0, 1)
     assert errors(session, load.pid, "rt_sigreturn") == {}
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is of x86")
-def test_a_32_bit_call_is_named_by_its_own_table(collect):
-    session = collect("syscount")
-    load = Load("""
-import ctypes, mmap
-code = bytes.fromhex("b814000000 cd80 c3")  # mov eax, 20 (getpid); int 0x80; ret
+# A hundred calls of number 20, which is getpid for 32-bit programs of both machines: by int 0x80,
+# which 64-bit programs of x86 can do, too; by a 32-bit program, which arm64 needs.
+GETPID_32 = {
+    "x86_64": """
+import ctypes, mmap, os
+code = bytes.fromhex("b814000000 cd80 c3")  # mov eax, 20; int 0x80; ret
 page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 page.write(code)
 call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
-print([call() for _ in range(100)][-1], flush=True)
-""")
-    if load.said() != str(load.pid):
-        pytest.skip("this kernel has no 32-bit calls (CONFIG_IA32_EMULATION)")
-    load.end()
+assert {call() for _ in range(100)} == {os.getpid()}
+""",
+    "aarch64": """
+import os, struct
+code = struct.pack(
+    "<8I",
+    0xe3a04064,  # mov r4, #100
+    0xe3a07014,  # mov r7, #20
+    0xef000000,  # svc 0
+    0xe2544001,  # subs r4, r4, #1
+    0x1afffffb,  # bne to the second
+    0xe3a00000,  # mov r0, #0
+    0xe3a07001,  # mov r7, #1 (exit)
+    0xef000000,  # svc 0
+)
+ident, at, size = b"\\x7fELF" + bytes([1, 1, 1]), 1 << 16, 52 + 32 + len(code)
+header = struct.pack(
+    "<16sHHIIIIIHHHHHH", ident, 2, 40, 1, at + 84, 52, 0, 5 << 24, 52, 32, 1, 0, 0, 0
+)
+segment = struct.pack("<8I", 1, 0, at, at, size, size, 5, at)
+program = os.memfd_create("getpid")
+os.write(program, header + segment + code)
+os.execve(program, ["getpid"], {})
+""",
+}
+NUMBER_20 = {"x86_64": ("getpid/i386", "writev"), "aarch64": ("getpid/arm", "epoll_create1")}
+
+
+@pytest.mark.skipif(platform.machine() not in GETPID_32, reason="a machine without 32-bit calls")
+def test_a_32_bit_call_is_named_by_its_own_table(collect):
+    machine = platform.machine()
+    session = collect("syscount")
+    load = Load(GETPID_32[machine])
+    if load.end() != 0:
+        pytest.skip("this kernel has no 32-bit calls (CONFIG_IA32_EMULATION, CONFIG_COMPAT)")
     session.settle("syscount")
-    assert total(session, load.pid, "getpid/i386") == 100
-    assert total(session, load.pid, "writev") == 0  # what number 20 is in the 64-bit table
+    of_32, of_64 = NUMBER_20[machine]
+    assert total(session, load.pid, of_32) == 100
+    assert total(session, load.pid, of_64) == 0
 
 
 def test_a_process_that_is_gone_is_still_named(collect):

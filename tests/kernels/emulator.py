@@ -14,6 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kernels.machine import AMD64, Machine
 from tests.kernels.packages import Apt, UnavailableError
 
 SEVERAL_CPUS_SINCE = (8, 1)
@@ -28,6 +29,7 @@ class Emulator:
     virtiofsd: str
     busybox: str
     environment: dict[str, str]
+    machine: Machine = AMD64
 
     @property
     def version(self) -> tuple[int, int]:
@@ -44,13 +46,17 @@ class Emulator:
         return 2 if self.version >= SEVERAL_CPUS_SINCE else 1
 
 
-def emulator(folder: Path) -> Emulator:
-    """What runs guests here, fetched into `folder` if need be; raises UnavailableError."""
-    if found := _installed():
+def emulator(folder: Path, machine: Machine = AMD64) -> Emulator:
+    """What runs guests here, fetched into `folder` if need be; raises UnavailableError.
+
+    The busybox is this machine's.
+    """
+    if found := _installed(machine):
         return found
-    if not (folder / "qemu").is_dir():
-        _fetch(folder)
-    return _unpacked(folder)
+    place = folder / ("qemu" if machine is AMD64 else f"qemu-{machine.name}")
+    if not place.is_dir():
+        _fetch(folder, place, machine)
+    return _unpacked(folder, place, machine)
 
 
 def _first(*paths: Path | str) -> str:
@@ -62,44 +68,39 @@ def _is_static(program: str) -> bool:
     return bool(re.search("not a dynamic|statically", done.stdout + done.stderr))
 
 
-def _installed() -> Emulator | None:
-    qemu = shutil.which("qemu-system-x86_64")
+def _installed(machine: Machine) -> Emulator | None:
+    qemu = shutil.which(machine.qemu)
     busybox = shutil.which("busybox")
     virtiofsd = _first("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
     if not (qemu and virtiofsd and busybox and _is_static(busybox)):
         return None
-    found = Emulator((qemu,), virtiofsd, busybox, dict(os.environ))
+    found = Emulator((qemu,), virtiofsd, busybox, dict(os.environ), machine)
     return found if found.version >= SEVERAL_CPUS_SINCE else None
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, place: Path, machine: Machine) -> None:
     said = re.search(r"(?m)^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
     suite = said[1] if said else "stable"
     backports = f"{suite}-backports"
     security = ("debian-security", f"{suite}-security")
     apt = Apt(folder / "apt-host", [("debian", suite), security, ("debian", backports)])
     apt.update()
-    names = ["qemu-system-x86", "busybox-static"]
+    names = [machine.package, "busybox-static"]
     if apt.names("^virtiofsd$"):
         names.append("virtiofsd")
-    else:
+    elif not (folder / "virtiofsd").is_dir():
         # Before Debian 13 it is a part of qemu-system-common, and not of the one in backports.
         lines = apt.run("apt-cache", "madison", "qemu-system-common").splitlines()
         own = next(line.split("|")[1].strip() for line in lines if backports not in line)
         apt.unpack([f"qemu-system-common={own}"], folder / "virtiofsd")
-    simulate = ("install", "--simulate", "--reinstall", "--no-install-recommends")
     try:
-        plan = apt.run("apt-get", *simulate, "--target-release", backports, *names)
+        packages = apt.needed(names, "--target-release", backports)
     except UnavailableError:
-        plan = apt.run("apt-get", *simulate, *names)
-    packages = re.findall(r"(?m)^Inst (\S+) (?:\[\S+\] )?\((\S+)", plan)
-    if not packages:
-        raise UnavailableError("apt has no qemu-system-x86")
-    apt.unpack(["=".join(package) for package in packages], folder / "qemu")
+        packages = apt.needed(names)
+    apt.unpack(packages, place)
 
 
-def _unpacked(folder: Path) -> Emulator:
-    place = folder / "qemu"
+def _unpacked(folder: Path, place: Path, machine: Machine) -> Emulator:
     programs = (place / "usr/libexec/virtiofsd", place / "usr/lib/qemu/virtiofsd")
     virtiofsd = _first(*programs, folder / "virtiofsd/usr/lib/qemu/virtiofsd")
     busybox = _first(place / "bin/busybox", place / "usr/bin/busybox")
@@ -108,7 +109,7 @@ def _unpacked(folder: Path) -> Emulator:
     libraries = f"{place / LIBRARIES}:{place / 'lib/x86_64-linux-gnu'}"
     modules = str(place / LIBRARIES / "qemu")
     share = place / "usr/share"
-    qemu = (str(place / "usr/bin/qemu-system-x86_64"),)
+    qemu = (str(place / "usr/bin" / machine.qemu),)
     firmware = ("-L", str(share / "qemu"), "-L", str(share / "seabios"))
     environment = {**os.environ, "LD_LIBRARY_PATH": libraries, "QEMU_MODULE_DIR": modules}
-    return Emulator(qemu + firmware, virtiofsd, busybox, environment)
+    return Emulator(qemu + firmware, virtiofsd, busybox, environment, machine)

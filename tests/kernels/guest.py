@@ -1,7 +1,8 @@
 """What a guest is like: its command, its disks, its cgroups, and the script that prepares it.
 
 A guest sees this machine's root read-only under an overlay in memory, so it has the same programs
-at the same paths. Nothing that it writes is kept, except in a folder that is shared with it.
+at the same paths; one of another architecture has a root of its own (`userland.py`). Nothing that
+it writes is kept, except in a folder that is shared with it.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Guest:
         shared: A folder of this machine that the guest can write to, as /mnt/out.
         memory_mib: Memory, which also holds what it writes to its root.
         parameters: More parameters of the kernel.
+        root: A folder of this machine that is its root.
     """
 
     command: str
@@ -101,6 +103,7 @@ class Guest:
     shared: Path | None = None
     memory_mib: int = 2048
     parameters: str = ""
+    root: Path = Path("/")
 
     def script(self, kernel: Kernel) -> str:
         """What is run as the guest's first process, once its root is in place."""

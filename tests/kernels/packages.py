@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kernels.machine import AMD64, machine
+
 # Of all that match a version, the newest is taken, wherever it is.
 SUITES = (
     ("debian", "bullseye"),
@@ -81,9 +83,12 @@ def newest(versions: list[str], wanted: str) -> str | None:
 
 
 class Apt:
-    """apt with sources, lists and downloads in a folder of its own."""
+    """apt with sources, lists and downloads in a folder of its own.
 
-    def __init__(self, folder: Path, suites: list[tuple[str, str]]) -> None:
+    With an `architecture` it is the apt of another machine, on which nothing is installed yet.
+    """
+
+    def __init__(self, folder: Path, suites: list[tuple[str, str]], architecture: str = "") -> None:
         mirrors = archives()
         for name in ("lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -100,6 +105,10 @@ class Apt:
             "APT::Sandbox::User": "root",
             "APT::Update::Post-Invoke-Success::": "true",
         }
+        if architecture:
+            settings |= {"APT::Architecture": architecture, "APT::Architectures": architecture}
+            settings["Dir::State::status"] = folder / "status"
+            (folder / "status").touch()
         self._options = [
             part for item in settings.items() for part in ("-o", "{}={}".format(*item))
         ]
@@ -137,6 +146,15 @@ class Apt:
         lines = self.run("apt-cache", "search", "--names-only", pattern).splitlines()
         return [line.split()[0] for line in lines]
 
+    def needed(self, names: list[str], *options: str) -> list[str]:
+        """What installing packages brings with them, and themselves, each as `name=version`."""
+        simulate = ("install", "--simulate", "--reinstall", "--no-install-recommends")
+        plan = self.run("apt-get", *simulate, *options, *names)
+        packages = re.findall(r"(?m)^Inst (\S+) (?:\[\S+\] )?\((\S+)", plan)
+        if not packages:
+            raise UnavailableError(f"apt has no {names[0]}")
+        return ["=".join(package) for package in packages]
+
     def unpack(self, packages: list[str], into: Path) -> None:
         """Download packages and unpack them as a new folder, all or nothing."""
         part = into.with_name(f"{into.name}.part{os.getpid()}")
@@ -161,9 +179,13 @@ def available(apt: Apt, flavour: str) -> list[str]:
     return sorted((v for v in versions if not v.endswith(("-cloud", "-rt"))), key=natural)
 
 
-def kernels(folder: Path) -> Apt:
-    """The apt that knows Debian's kernels, with fresh lists."""
-    apt = Apt(folder / "apt-kernels", list(SUITES))
+def kernels(folder: Path, flavour: str = FLAVOUR) -> Apt:
+    """The apt that knows Debian's kernels of a flavour's machine, with fresh lists."""
+    there = machine(flavour)
+    if there is AMD64:
+        apt = Apt(folder / "apt-kernels", list(SUITES))
+    else:
+        apt = Apt(folder / f"apt-{there.name}", list(SUITES), there.name)
     apt.update()
     return apt
 
@@ -193,7 +215,7 @@ def kernel(
 
 
 def _from_archive(folder: Path, wanted: str, flavour: str, headers: bool) -> Kernel:
-    apt = kernels(folder)
+    apt = kernels(folder, flavour)
     version = newest(available(apt, flavour), wanted)
     if version is None:
         raise UnavailableError(f"the archive has no kernel {wanted} ({flavour})")

@@ -23,15 +23,9 @@ if TYPE_CHECKING:
 
 BOOT_S = 180  # until a guest says that it is up
 FROZEN_S = 60  # without a word since then; it speaks every two seconds
-# Where others use the CPUs, a guest's timer seems broken to a kernel that checks it (5.10, 6.1).
-PARAMETERS = (
-    "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check unknown_nmi_panic"
-)
+PARAMETERS = "console=ttyS0 quiet panic=-1 mitigations=off"
 STATUS = re.compile(r"(?m)^status (\d+)\n")
 CONSOLE_CHARS = 6000
-# All that can be emulated, but for what takes longer to emulate than it gains: a fifth level of
-# page tables, checks at each way into the kernel, wide registers to save at each switch.
-CPU = "max,la57=off,smap=off,smep=off,umip=off,pku=off,xsave=off,avx=off,avx2=off"
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ def run(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ebpftop-guest-")))
         arguments = [*emulator.qemu, *_machine(guest, emulator, folder)]
-        shares = {"root": Path("/")} | ({"shared": guest.shared} if guest.shared else {})
+        shares = {"root": guest.root} | ({"shared": guest.shared} if guest.shared else {})
         for tag, path in shares.items():
             cached = "always" if tag == "root" else "none"
             end = stack.enter_context(_shared(emulator, folder / tag, path, cached))
@@ -73,7 +67,7 @@ def run(
             arguments += ["-device", f"vhost-user-fs-pci,queue-size=1024,chardev={tag},tag={tag}"]
         first = initramfs(kernel.modules, Path(emulator.busybox), guest.script(kernel))
         (folder / "initrd").write_bytes(first)
-        parameters = f"{PARAMETERS} {guest.parameters}"
+        parameters = f"{PARAMETERS} {emulator.machine.parameters} {guest.parameters}"
         arguments += ["-kernel", str(kernel.image), "-initrd", str(folder / "initrd")]
         arguments += ["-append", parameters]
         process = stack.enter_context(_running(arguments, emulator))
@@ -84,14 +78,15 @@ def _machine(guest: Guest, emulator: Emulator, folder: Path) -> list[str]:
     """Arguments for CPUs, memory, serial lines and disks."""
     memory = f"{guest.memory_mib}M"
     arguments = [
-        *("-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", str(emulator.cpus)),
+        *("-accel", "tcg,thread=multi", "-smp", str(emulator.cpus)),
         *("-m", memory, "-numa", "node,memdev=memory"),
         *("-object", f"memory-backend-memfd,id=memory,size={memory},share=on"),
         *("-display", "none", "-no-reboot", "-nodefaults", "-nic", "none"),
         *("-monitor", f"unix:{folder}/monitor,server=on,wait=off"),
     ]
     for name in SERIAL:
-        arguments += ["-serial", f"file:{folder / name}"]
+        arguments += ["-chardev", f"file,id={name},path={folder / name}"]
+    arguments += emulator.machine.arguments
     for number in range(guest.disks):
         path = folder / f"disk{number}"
         with path.open("wb") as disk:

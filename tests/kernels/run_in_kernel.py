@@ -3,6 +3,8 @@
     python -m tests.kernels.run_in_kernel 6.1 -- /usr/bin/python3 -m ebpftop probes
     python -m tests.kernels.run_in_kernel --cgroups v1 --headers 5.10 -- 'uname -r; mount'
 
+    python -m tests.kernels.run_in_kernel --flavour cloud-arm64 6.1 -- uname -m
+
 Software emulation: no KVM is needed, and everything takes ten to thirty times as long. See
 `guest.py` for what the command finds there.
 
@@ -21,8 +23,9 @@ import sys
 from pathlib import Path
 
 from tests.kernels import packages, qemu
-from tests.kernels.emulator import Emulator, emulator
+from tests.kernels.emulator import Emulator
 from tests.kernels.guest import MOUNTS, Guest
+from tests.kernels.userland import prepared
 
 COST = r"([0-9.]+) s of a CPU"
 TIMED_OUT, FROZE, UNAVAILABLE = 124, 125, 126
@@ -37,10 +40,12 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("command", metavar="COMMAND", nargs="+", help="one word is a shell's line")
     parse.add_argument("--cgroups", choices=list(MOUNTS), default="v2", help="layout (v2)")
     parse.add_argument("--disks", type=int, default=1, help="scratch disks: /dev/vda … (1)")
-    parse.add_argument("--folder", type=Path, default=Path.cwd(), help="where to run it (here)")
+    parse.add_argument("--folder", type=Path, help="where to run it (here; arm64: /)")
     parse.add_argument("--shared", type=Path, help="a folder the guest can write to, as /mnt/out")
     parse.add_argument("--headers", action="store_true", help="with the kernel's headers in place")
-    parse.add_argument("--flavour", default=packages.FLAVOUR, help="cloud-amd64 (default) or amd64")
+    parse.add_argument(
+        "--flavour", default=packages.FLAVOUR, help="cloud-amd64 (default), amd64, cloud-arm64 …"
+    )
     parse.add_argument("--memory", type=int, default=2048, metavar="MIB", help="memory (2048)")
     parse.add_argument("--timeout", type=float, default=300, metavar="S", help="in all (300)")
     parse.add_argument(
@@ -83,18 +88,19 @@ def main(arguments: list[str] | None = None) -> int:
     folder = packages.cache()
     try:
         kernel = packages.kernel(folder, asked.kernel, asked.flavour, asked.headers, asked.update)
-        found = emulator(folder)
+        found, root = prepared(folder, asked.flavour)
     except packages.UnavailableError as error:
         print(f"run_in_kernel: {error}", file=sys.stderr)
         return UNAVAILABLE
     guest = Guest(
         command=asked.command[0] if len(asked.command) == 1 else shlex.join(asked.command),
-        folder=asked.folder.absolute(),
+        folder=(asked.folder or (Path.cwd() if root == Path("/") else Path("/"))).absolute(),
         cgroups=asked.cgroups,
         disks=asked.disks,
         shared=asked.shared,
         memory_mib=asked.memory,
         parameters=asked.append,
+        root=root,
     )
     for _ in range(asked.retries + 1):
         ending = once(guest, kernel, found, asked.timeout)
