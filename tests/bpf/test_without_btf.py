@@ -16,16 +16,18 @@ from ebpftop.collector import header_files, headers
 from ebpftop.collector.btf import HIDDEN, WITHOUT, Btf
 from ebpftop.collector.cache import Cache
 from ebpftop.collector.header_files import LOCAL, HeadersError
-from tests.bpf import test_biotop, test_offcputime, test_syscount
+from tests.bpf import test_biotop, test_cachestat, test_offcputime, test_syscount, test_tcptop
 from tests.bpf.conftest import PYTHON, ROOT
-from tests.bpf.page_loads import MIB, PAGES, Watch, forget, read
-from tests.bpf.tcp_loads import LOADS, SIZE, connect, run
-from tests.bpf.test_tcptop import Watch as Connection
+from tests.bpf.page_loads import MIB
 
 pytestmark = pytest.mark.bpf
 
-spawn = test_offcputime.spawn
-file = test_biotop.file
+# Their fixtures, by the names under which they ask for each other.
+on_disk = test_biotop.file
+tcptop = test_tcptop.tcptop
+cachestat, count = test_cachestat.cachestat, test_cachestat.count
+directory, file = test_cachestat.directory, test_cachestat.file
+session, worker, spawn = test_offcputime.session, test_offcputime.worker, test_offcputime.spawn
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,38 +86,23 @@ def test_the_doctor_names_the_headers_and_goes_on():
     assert len(report["able"]) == len(report["probes"]) - 1
 
 
-def test_disk_io_equals_diskstats(collect, file):
-    test_biotop.test_ios_and_bytes_equal_diskstats(collect, file, "direct 64k writes")
+def test_disk_io_equals_diskstats(collect, on_disk):
+    load = "direct 64k writes"
+    test_biotop.test_ios_and_bytes_equal_diskstats(collect=collect, file=on_disk, load=load)
 
 
-def test_bytes_of_tcp_are_exact(collect):
-    session = collect("tcptop")
-    pair = connect("v4")
-    watch = Connection(session, pair.client)
-    sender, receiver = run(pair, *LOADS["sendall to recv"])
-    totals = watch.totals()
-    assert totals[sender, watch.lport]["tx_bytes"] == SIZE
-    assert totals[receiver, watch.rport]["rx_bytes"] == SIZE
-    assert not session.lost("tcptop")
+def test_bytes_of_tcp_are_exact(tcptop):
+    test_tcptop.test_bytes_are_exact(tcptop=tcptop, family="v4", load="sendall to recv")
 
 
-def test_pages_read_are_misses_and_then_hits(collect, file):
-    watch = Watch(collect("cachestat"))
-    forget(file)
-    watch.begin()
-    read(file, MIB)
-    cold = watch.figures()
-    watch.begin()
-    read(file, MIB)
-    warm = watch.figures()
-    assert (cold["hits"], cold["misses"]) == (0, PAGES)
-    assert (warm["hits"], warm["misses"]) == (PAGES, 0)
-    assert not watch.lost()
+def test_pages_read_are_misses_and_then_hits(count, file):
+    test_cachestat.test_a_file_read_for_the_first_time_is_all_misses(count, file, size=MIB)
+    test_cachestat.test_and_for_the_second_time_all_hits(count, file, size=MIB)
 
 
 def test_system_calls_and_errors_are_exact(collect):
-    test_syscount.test_calls_and_errors_of_four_threads_are_exact(collect)
+    test_syscount.test_calls_and_errors_of_four_threads_are_exact(collect=collect)
 
 
-def test_sleeps_are_blocked_time(collect, spawn):
-    test_offcputime.test_sleeps_are_blocked_time(collect, spawn)
+def test_sleeps_are_blocked_time(session, worker):
+    test_offcputime.test_sleeps_are_blocked_time(session=session, worker=worker)
