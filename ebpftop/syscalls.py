@@ -1,8 +1,9 @@
 """Names of system calls and errors, for descriptors.
 
-Calls: the headers of Linux 7.2.13 as Debian ships them (linux-libc-dev 7.2.13-1: asm/unistd_64.h,
-unistd_32.h, unistd_x32.h of x86, unistd_64.h of arm64, unistd-eabi.h of arm). Numbers are never
-given away twice, so the tables serve older kernels as well; what a newer one adds shows by number.
+Calls: the headers of Linux 7.3.4 as Debian ships them (linux-libc-dev 7.3.4-1~bpo13+1:
+asm/unistd_64.h, unistd_32.h, unistd_x32.h of x86, unistd_64.h of arm64, unistd-eabi.h of arm).
+Numbers are never given away twice, so the tables serve older kernels as well; what a newer one adds
+shows by number.
 Errors: errno(3), and include/linux/errno.h for those that programs are not meant to see.
 """
 
@@ -239,7 +240,7 @@ epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule
 landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat
 fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr
 lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat
-open_tree_attr file_getattr file_setattr listns rseq_slice_yield
+open_tree_attr file_getattr file_setattr listns rseq_slice_yield fchroot
 """
 
 # Where x32 needs calls of its own; the others are those of x86-64.

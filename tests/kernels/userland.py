@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 SUITE = "trixie"  # since this one packages say themselves that /bin is /usr/bin
 NAMES = ["python3-bpfcc", "python3-psutil", "python3-pytest", "busybox-static", "e2fsprogs"]
 HEADERS = "uapi"  # a folder of the cache
-ESSENTIAL = ["base-files", "base-passwd", "coreutils", "dash", "mount", "netbase", "procps"]
+ESSENTIAL = [
+    "base-files",
+    "base-passwd",
+    "coreutils",
+    "dash",
+    "mount",
+    "netbase",
+    "procps",
+    "util-linux",
+]
 
 
 def userland(folder: Path, of: Machine) -> Path:
