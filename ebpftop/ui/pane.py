@@ -67,7 +67,7 @@ class Pane(Container):
                 for view in self._tiled:
                     yield self._widgets[view]
             yield QualityLine()
-        yield StatusCard(can_focus=False)
+        yield StatusCard()
 
     @property
     def table(self) -> SampleTable | None:

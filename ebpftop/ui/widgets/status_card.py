@@ -30,9 +30,13 @@ class StatusCard(VerticalScroll):
 
     _past = False
 
+    def __init__(self) -> None:
+        super().__init__(can_focus=False)
+        self._card = Static(id="card")  # kept: it is drawn while children come, or go, too
+
     def compose(self) -> ComposeResult:
         """One text; the card's border says the state."""
-        yield Static(id="card")
+        yield self._card
 
     def show(
         self,
@@ -47,7 +51,7 @@ class StatusCard(VerticalScroll):
         """
         self._past = past
         state = status.state if status else "idle"
-        card = self.query_one("#card", Static)
+        card = self._card
         card.set_classes(f"card -{state}")
         card.border_title = Content(f"{info.title} · {TITLES.get(state, state)}")
         card.update(Content("\n\n").join(self._paragraphs(info, status, starting)))
