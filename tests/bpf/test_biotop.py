@@ -41,6 +41,11 @@ def disk_of(path: Path) -> str:
     return link.parent.name if (link / "partition").exists() else link.name
 
 
+@pytest.fixture(scope="module")
+def session(collect_for_all):
+    return collect_for_all("biotop")
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "load"
@@ -50,11 +55,10 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_ios_and_bytes_equal_diskstats(collect, file, load):
+def test_ios_and_bytes_equal_diskstats(session, file, load):
     disk = disk_of(file)
     with file.open("rb") as handle:
         os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    session = collect("biotop")
     # Others may use the disk: the samples tell of more than the load, and of less than all this.
     begin = diskstats(disk)
     session.settle("biotop")
@@ -92,14 +96,14 @@ def worked(session, name, file):
     return found
 
 
-def test_a_request_that_grew_at_its_front_is_charged_to_who_began_it(collect, file):
-    ios, size = worked(collect("biotop"), "backwards", file)["write"]
+def test_a_request_that_grew_at_its_front_is_charged_to_who_began_it(session, file):
+    ios, size = worked(session, "backwards", file)["write"]
     assert size == disk_loads.BLOCKS * disk_loads.BLOCK
     assert 0 < ios < disk_loads.BLOCKS
 
 
-def test_flushes_without_data_are_counted_apart(collect, file):
+def test_flushes_without_data_are_counted_apart(session, file):
     cache = Path(f"/sys/block/{disk_of(file)}/queue/write_cache").read_text().strip()
     if cache != "write back":
         pytest.skip(f"the disk has no cache to flush: {cache}")
-    assert worked(collect("biotop"), "flushes", file)["flush"] == (disk_loads.FLUSHES, 0)
+    assert worked(session, "flushes", file)["flush"] == (disk_loads.FLUSHES, 0)

@@ -17,14 +17,15 @@ pytestmark = pytest.mark.bpf
 BEST = "raw_tp:block_io_start"
 
 
-@pytest.fixture
-def both(collect, monkeypatch):
+@pytest.fixture(scope="module")
+def both(collect_for_all):
     """A session with the best hooks and one without."""
     if not Path("/sys/kernel/tracing/events/block/block_io_start").exists():
         pytest.skip("this kernel has nothing better than the fallback")
-    best = collect("biotop")
-    monkeypatch.setenv("EBPFTOP_WITHOUT", BEST)
-    return best, collect("biotop")
+    best = collect_for_all("biotop")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("EBPFTOP_WITHOUT", BEST)
+        return best, collect_for_all("biotop")
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ class Load:
         return self.process.wait()
 
 
+@pytest.fixture(scope="module")
+def session(collect_for_all):
+    return collect_for_all("syscount")
+
+
 def run(session, code):
     """Run a load to its end; its pid, when the samples hold all of it."""
     load = Load(code)
@@ -89,8 +94,7 @@ def in_flight(sample, pid):
     return {row[2]: row[3] for row in sample.tables["inflight"] if row[0] == pid}
 
 
-def test_calls_and_errors_of_four_threads_are_exact(collect):
-    session = collect("syscount")
+def test_calls_and_errors_of_four_threads_are_exact(session):
     pid = run(session, CALLER)
     assert total(session, pid, "getpriority") == CALLS
     assert total(session, pid, "getpriority", "errors") == FAILING
@@ -98,15 +102,13 @@ def test_calls_and_errors_of_four_threads_are_exact(collect):
     assert not session.lost("syscount")
 
 
-def test_the_histogram_adds_up_to_the_calls(collect):
-    session = collect("syscount")
+def test_the_histogram_adds_up_to_the_calls(session):
     pid = run(session, CALLER)
     slots = [row for row in session.rows("syscount", "latency") if row["pid"] == pid]
     assert sum(row["count"] for row in slots if row["syscall"] == "getpriority") == CALLS
 
 
-def test_the_time_of_a_call_is_at_least_what_it_slept(collect):
-    session = collect("syscount")
+def test_the_time_of_a_call_is_at_least_what_it_slept(session):
     pid = run(session, "import select\nfor _ in range(10): select.select([], [], [], 0.02)")
     names = {row["syscall"] for row in session.rows("syscount", "calls") if row["pid"] == pid}
     (name,) = names & {"select", "pselect6"}
@@ -115,8 +117,7 @@ def test_the_time_of_a_call_is_at_least_what_it_slept(collect):
     assert max(row["max_ns"] for row in calls(session, pid, name)) >= 20_000_000
 
 
-def test_a_call_is_in_flight_until_it_ends(collect):
-    session = collect("syscount")
+def test_a_call_is_in_flight_until_it_ends(session):
     load = Load("import sys, time\nprint(time.monotonic_ns(), flush=True)\nsys.stdin.read()")
     before_ns = int(load.said())
     session.settle("syscount", 3)
@@ -132,16 +133,14 @@ def test_a_call_is_in_flight_until_it_ends(collect):
     assert max(row["max_ns"] for row in calls(session, load.pid, "read")) > age_ns
 
 
-def test_calls_that_never_return_are_counted(collect):
-    session = collect("syscount")
+def test_calls_that_never_return_are_counted(session):
     until_alone = "import os\nwhile len(os.listdir('/proc/self/task')) > 1: pass"
     pid = run(session, CALLER + until_alone)
     assert total(session, pid, "exit") == THREADS
     assert total(session, pid, "exit_group") == 1
 
 
-def test_a_fork_is_the_parents_call_alone(collect):
-    session = collect("syscount")
+def test_a_fork_is_the_parents_call_alone(session):
     load = Load("""
 import os
 children = []
@@ -163,8 +162,7 @@ print(*children, flush=True)
     assert sum(row["count"] for row in forks) == 50
 
 
-def test_execve_of_a_second_thread_ends_under_the_id_of_the_first(collect):
-    session = collect("syscount")
+def test_execve_of_a_second_thread_ends_under_the_id_of_the_first(session):
     load = Load("""
 import os, sys, threading
 code = "print('ready', flush=True); import sys; sys.stdin.read()"
@@ -181,8 +179,7 @@ thread.join()
     assert load.end() == 0
 
 
-def test_what_a_signal_interrupts_is_listed_but_is_no_error(collect):
-    session = collect("syscount")
+def test_what_a_signal_interrupts_is_listed_but_is_no_error(session):
     load = Load("""
 import os, signal
 signal.signal(signal.SIGALRM, lambda *_: None)
@@ -241,9 +238,8 @@ NUMBER_20 = {"x86_64": ("getpid/i386", "writev"), "aarch64": ("getpid/arm", "epo
 
 
 @pytest.mark.skipif(platform.machine() not in GETPID_32, reason="a machine without 32-bit calls")
-def test_a_32_bit_call_is_named_by_its_own_table(collect):
+def test_a_32_bit_call_is_named_by_its_own_table(session):
     machine = platform.machine()
-    session = collect("syscount")
     load = Load(GETPID_32[machine])
     if load.end() != 0:
         pytest.skip("this kernel has no 32-bit calls (CONFIG_IA32_EMULATION, CONFIG_COMPAT)")
@@ -253,7 +249,6 @@ def test_a_32_bit_call_is_named_by_its_own_table(collect):
     assert total(session, load.pid, of_64) == 0
 
 
-def test_a_process_that_is_gone_is_still_named(collect):
-    session = collect("syscount")
+def test_a_process_that_is_gone_is_still_named(session):
     pid = run(session, "")
     assert [process.comm for process in session.processes(pid)]
