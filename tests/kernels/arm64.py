@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.kernels import packages, run_in_kernel
 from tests.kernels.guest import SHARED
 from tests.kernels.machine import ARM64, machine
-from tests.kernels.matrix import DISKS, PYTEST, Guests, Plan, copy_of_the_tree
+from tests.kernels.matrix import COMPILED, DISKS, PYTEST, Guests, Plan, copy_of_the_tree
 from tests.kernels.report import text
 from tests.kernels.userland import headers, prepared
 
@@ -33,14 +33,16 @@ PROBES = ("syscount", "tcptop", "biotop", "cachestat", "runqlen", "offcputime")
 TESTS = tuple(f"tests/bpf/test_{probe}.py" for probe in PROBES)
 PATIENCE_S = 300
 
-# Debian's Python is compiled at its first use, and ours by what comes before the tests.
+# Python that nobody compiled, Debian's and ours, is compiled by what comes before the tests.
 PREPARE = f"""{DISKS}
 mkdir -p /srv
-cp -r {SHARED}/tree /srv
+cp -a {SHARED}/tree /srv
 cd /srv/tree
+export PYTHONPYCACHEPREFIX={SHARED}/{COMPILED}/python
+export EBPFTOP_CACHE={SHARED}/{COMPILED} EBPFTOP_TEST_CACHE={SHARED}/{COMPILED}
 python3 -m ebpftop doctor || true
 python3 -m ebpftop probes
-python3 -m ebpftop.collector --count 2 >{SHARED}/collected.jsonl
+python3 -m ebpftop.collector --count 2 >{SHARED}/collected.jsonl </dev/null
 export EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
 exec python3 {PYTEST} """
 
