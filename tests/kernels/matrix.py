@@ -30,6 +30,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.kernels import packages, run_in_kernel
 from tests.kernels.emulator import emulator
@@ -42,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "kernels"
 KERNELS = ("5.10", "6.1", "6.12", "newest", "5.10:v1", "6.1:hybrid")
 COPIED = ("ebpftop", "probes", "themes", "packaging", "tests", "pyproject.toml")
-RESULTS = "results.jsonl"
+RESULTS, PLANS = "results.jsonl", "probes.json"
 SYSTEM_PYTHON = "/usr/bin/python3"  # that of the collector
 COMPILED = "compiled"
 PATIENCE_S = 120  # of tests that wait for something to be said; 60 outside
@@ -60,6 +61,7 @@ PYTEST = "-m pytest -p tests.kernels.in_guest -p no:cacheprovider -rA --tb=short
 PREPARE = f"""{DISKS}
 export PYTHONDONTWRITEBYTECODE=1 EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
 export EBPFTOP_TEST_CACHE={SHARED}/{COMPILED}
+{sys.executable} -m ebpftop probes --json >{SHARED}/{PLANS} || true
 exec {sys.executable} {PYTEST} """
 
 
@@ -131,7 +133,8 @@ class Guests:
     def boot(self, wanted: Plan) -> Boot:
         """Run the tests of one guest; its output goes to `log` in its folder."""
         wanted.folder.mkdir(parents=True, exist_ok=True)
-        (wanted.folder / RESULTS).unlink(missing_ok=True)
+        for name in (RESULTS, PLANS):
+            (wanted.folder / name).unlink(missing_ok=True)
         began = time.monotonic()
         with (wanted.folder / "log").open("wb") as log:
             command = wanted.command(self._tree, self._timeout_s)
@@ -144,6 +147,7 @@ class Guests:
             round(time.monotonic() - began, 1),
             cpu_seconds(wanted.folder / "log"),
             read(wanted.folder / RESULTS),
+            plans_in(wanted.folder / PLANS),
             trouble(status, wanted.folder / "log"),
         )
         spent = f"{boot.seconds:.0f} s, {boot.cpu_seconds:.0f} s of a CPU"
@@ -160,6 +164,12 @@ class Guests:
                 for process in self._processes:
                     process.terminate()
                 raise
+
+
+def plans_in(file: Path) -> list[dict[str, Any]]:
+    """What `ebpftop probes` said in a guest; empty if it did not."""
+    text = file.read_text() if file.exists() else ""
+    return json.loads(text) if text else []
 
 
 def cpu_seconds(log: Path) -> float:

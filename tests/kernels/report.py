@@ -27,6 +27,7 @@ class Boot:
         kernel: The release, such as `6.1.0-56-cloud-amd64`.
         seconds: From start to end.
         cpu_seconds: Of this machine's CPUs; what it takes on any machine of its kind.
+        probes: What each probe hangs on there, as `ebpftop probes --json` says it.
         trouble: Why its tests did not come to their end; empty if they did.
     """
 
@@ -35,6 +36,7 @@ class Boot:
     seconds: float
     cpu_seconds: float
     results: list[Result] = field(default_factory=list)
+    probes: list[dict[str, Any]] = field(default_factory=list)
     trouble: str = ""
 
     @property

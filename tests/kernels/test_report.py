@@ -19,7 +19,7 @@ TEST = "tests/bpf/test_biotop.py::test_it[a]"
 
 
 def boot(*results, trouble=""):
-    return Boot(KERNEL, "v2", 12.3, 8.6, list(results), trouble)
+    return Boot(KERNEL, "v2", 12.3, 8.6, list(results), trouble=trouble)
 
 
 @pytest.fixture
