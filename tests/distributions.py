@@ -38,7 +38,8 @@ RUNNING = (
     f"sys.exit(sorted({{*{PROBES!r}}} - probes) or 0)"
 )
 STEPS = {
-    "setup": "apt-get -qq update && apt-get -qq install --no-install-recommends make && make setup",
+    "setup": "apt-get -qq update && apt-get -qq install --no-install-recommends make tzdata"
+    " && make setup",
     "doctor": "ebpftop doctor && ebpftop doctor --json > /srv/doctor.json",
     "probes": "ebpftop probes && ! ebpftop probes | grep -v ' full '",
     "collect": f"ebpftop collect --count 2 </dev/null | python3 -c {shlex.quote(RUNNING)}",
@@ -48,7 +49,7 @@ STEPS = {
     "demo": "ebpftop --help && ebpftop view --help && ebpftop top tcptop -n 1 "
     "$(python -c 'from ebpftop.commands.demo import RECORDING; print(RECORDING)')",
     "check": "make check",
-    **{name: f"make setup-dev && pytest tests/bpf/test_{name}.py" for name in PROBES},
+    **{name: f"make setup-dev && pytest -rs tests/bpf/test_{name}.py" for name in PROBES},
 }
 
 
