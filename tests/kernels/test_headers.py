@@ -2,6 +2,7 @@
 
 Runs where both were fetched before:
 
+    mkdir -p ~/.cache/ebpftop-kernels/btf
     python -m tests.kernels.run_in_kernel 6.1 --headers --shared ~/.cache/ebpftop-kernels/btf -- \\
       'cp /sys/kernel/btf/vmlinux /mnt/out/$(uname -r)'
 """
