@@ -104,9 +104,15 @@ class Watch:
         self._lost = session.lost("cachestat")
         self.begin()
 
-    def missed(self):
-        """How often the kernel has left out a program."""
-        return self.session.lost("cachestat").get(MISSED, 0)
+    def spoilt(self):
+        """Whether anything was lost since it was last asked, where the kernel leaves out programs.
+
+        `lost` does not tell of that again.
+        """
+        if MISSED not in self.session.lost("cachestat"):
+            return False
+        lost, self._lost = self.lost(), self.session.lost("cachestat")
+        return bool(lost)
 
     def begin(self):
         """Count from now on."""

@@ -205,8 +205,8 @@ def test_under_contention_blocked_and_waiting_are_told_apart(session, worker, sp
 
 def test_what_a_thread_ran_waited_and_slept_is_all_the_time_there_was(session, worker):
     # Not many short ones: the scheduler counts the way out of idle as running, some 10 us, and
-    # half a millisecond under emulation.
-    work = run(session, worker("for n in range(30): time.sleep(0.02 if n % 3 else 0.1)"))
+    # a millisecond under emulation.
+    work = run(session, worker("for n in range(12): time.sleep(0.1 if n % 3 else 0.5)"))
     away = total(work.rows, "blocked_ns") + total(work.rows, "waiting_ns")
     assert away + work.ran == pytest.approx(work.elapsed, abs=0.01 * work.truth.wall)
 
