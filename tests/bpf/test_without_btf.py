@@ -24,10 +24,9 @@ pytestmark = pytest.mark.bpf
 
 # Their fixtures, by the names under which they ask for each other.
 on_disk = test_biotop.file
-tcptop = test_tcptop.tcptop
 cachestat, count = test_cachestat.cachestat, test_cachestat.count
 directory, file = test_cachestat.directory, test_cachestat.file
-session, worker, spawn = test_offcputime.session, test_offcputime.worker, test_offcputime.spawn
+spawn, worker = test_offcputime.spawn, test_offcputime.worker
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,11 +87,13 @@ def test_the_doctor_names_the_headers_and_goes_on():
 
 def test_disk_io_equals_diskstats(collect, on_disk):
     load = "direct 64k writes"
-    test_biotop.test_ios_and_bytes_equal_diskstats(collect=collect, file=on_disk, load=load)
+    session = collect("biotop")
+    test_biotop.test_ios_and_bytes_equal_diskstats(session=session, file=on_disk, load=load)
 
 
-def test_bytes_of_tcp_are_exact(tcptop):
-    test_tcptop.test_bytes_are_exact(tcptop=tcptop, family="v4", load="sendall to recv")
+def test_bytes_of_tcp_are_exact(collect):
+    session = collect("tcptop")
+    test_tcptop.test_bytes_are_exact(tcptop=session, family="v4", load="sendall to recv")
 
 
 def test_pages_read_are_misses_and_then_hits(count, file):
@@ -101,8 +102,10 @@ def test_pages_read_are_misses_and_then_hits(count, file):
 
 
 def test_system_calls_and_errors_are_exact(collect):
-    test_syscount.test_calls_and_errors_of_four_threads_are_exact(collect=collect)
+    session = collect("syscount")
+    test_syscount.test_calls_and_errors_of_four_threads_are_exact(session=session)
 
 
-def test_sleeps_are_blocked_time(session, worker):
+def test_sleeps_are_blocked_time(collect, worker):
+    session = collect("offcputime", interval_s=0.3)
     test_offcputime.test_sleeps_are_blocked_time(session=session, worker=worker)
