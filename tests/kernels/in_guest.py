@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,12 +21,18 @@ PATH = "EBPFTOP_TEST_RESULTS"  # names the file
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a test; `why` is the first line of its failure, or why it was skipped."""
+    """What became of a test.
+
+    Attributes:
+        why: the first line of its failure, or why it was skipped.
+        before: why it failed at the first attempt, if this is the second.
+    """
 
     test: str
     outcome: Outcome
     seconds: float
     why: str = ""
+    before: str = ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,9 +80,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def read(path: Path) -> list[Result]:
-    """The results in a file; of the last line what is whole."""
+    """The last result of each test in a file; of the last line what is whole."""
     try:
         lines = path.read_text().splitlines(keepends=True)
     except FileNotFoundError:
         return []
-    return [Result(**json.loads(line)) for line in lines if line.endswith("\n")]
+    found: dict[str, Result] = {}
+    for line in lines:
+        if line.endswith("\n"):
+            result = Result(**json.loads(line))
+            first = found.get(result.test)
+            found[result.test] = replace(result, before=first.why) if first else result
+    return list(found.values())
