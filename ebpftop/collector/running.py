@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # A tracepoint's program is left out while another run of it is interrupted on the same CPU.
 MISSED = "runs of programs that the kernel left out"
-LEFT_OUT = ("tp:", "kprobe:", "kretprobe:", "perf:")  # kinds of hooks, see `preemption`
 KEPT = ("lost", "phase", SCOPE)  # maps that a new scope leaves as they are
 
 
@@ -56,11 +55,10 @@ class Running:
         self._contents = [of for name, of in maps.items() if name not in KEPT]
         self._phase = Phase(phase[0]) if phase else None
 
-        # Those of other kinds run while a map is read.
-        can_miss = any(hook.startswith(LEFT_OUT) for hook in loaded.hooks)
+        has_records = any(hook.startswith("tp:") for hook in loaded.hooks)
 
         def one_map(name: str, layout: Layout) -> BpfMap:
-            return BpfMap(*maps[name], layout, can_miss)
+            return BpfMap(*maps[name], layout, has_records)
 
         def map_of(name: str, layout: Layout) -> BpfMap | DoubleMap:
             if not layout.double:

@@ -33,8 +33,8 @@ while True:
     for _ in range(60000): pass
     time.sleep(0.005)
 """
-# Sleeps and works by turns, and works. The account of a wait that follows on a sleep begins and ends
-# otherwise than the tracepoints do, by up to half a millisecond under emulation: so they are few.
+# Sleeps and works by turns, and works. Waits that follow on a sleep are few: there the account and
+# the tracepoints differ, under emulation by up to half a millisecond.
 WORK = """
 import sys, time
 for _ in range(12):
