@@ -47,7 +47,7 @@ print("done", flush=True)
 sys.stdin.read()
 """
 # The kernel leaves other classes 50 ms of each second.
-HOG_S = 0.6
+HOG_S = 0.8
 HOG = f"""
 import os, sys, time
 def schedule(policy, priority=0):
@@ -350,8 +350,8 @@ def test_who_starves_is_not_charged_again_when_it_runs(starved):
     rows = [r for r in starved.session.rows("runqlen", "delays") if r["pid"] == starved.burner]
     charged, ended = (sum(row[name] for row in rows) for name in ("wait_ns", "ended_ns"))
     assert ended > starved.rounds * HOG_S * SECOND * 0.9
-    # It was killed while it waited, or ran, after its last sample: one slice at most.
-    assert charged == pytest.approx(ended, rel=0.02)
+    # At the end of its last sample it may have waited again: for no longer than that tells.
+    assert ended <= charged <= ended + rows[-1]["max_ns"]
 
 
 def test_who_starves_since_before_the_start_is_seen(collect, cpu):
