@@ -72,7 +72,7 @@ def hits_and_misses(figures):
     return figures["hits"], figures["misses"]
 
 
-SIZES = pytest.mark.parametrize("size", [4096, 128 * 1024, MIB, 64 * MIB])
+SIZES = pytest.mark.parametrize("size", [PAGE, 128 * 1024, MIB, 64 * MIB])
 
 
 @SIZES
@@ -93,7 +93,7 @@ def test_and_for_the_second_time_all_hits(count, file, size):
 @pytest.mark.parametrize("hint", [os.POSIX_FADV_RANDOM, os.POSIX_FADV_NORMAL])
 def test_a_thousand_random_reads_miss_once_and_hit_once(count, file, hint):
     # Pages far enough apart that reading ahead for one does not bring in another.
-    places = [(page * PAGE, PAGE) for page in range(0, PAGES, 16)][:1000]
+    places = [(page * PAGE, PAGE) for page in range(0, PAGES, PAGES // 1000)][:1000]
     random.Random(5).shuffle(places)
     forget(file)
     assert hits_and_misses(count(lambda: pread(file, places, hint))) == (0, 1000)
