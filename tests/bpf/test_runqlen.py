@@ -152,11 +152,12 @@ def mean(hits):
     return sum(length * number for length, number in hits.items()) / hits.total()
 
 
-def undisturbed(session, processes):
+def undisturbed(session, processes, ready=0):
     """Samples in which a load had its CPU to itself, and what its own account says of each.
 
     Other things run on this machine. Which samples are taken is decided by the account that the
-    scheduler keeps of the processes, not by what the probe says.
+    scheduler keeps of the processes, not by what the probe says; `ready` is how many of them must
+    have run or waited throughout.
     """
     session.settle("runqlen")
     found, accounts = [], []
@@ -167,7 +168,7 @@ def undisturbed(session, processes):
         after, after_ns = account(processes), time.monotonic_ns()
         run, wait = ((after[i] - before[i]) / (after_ns - before_ns) for i in (0, 1))
         before, before_ns = after, after_ns
-        if run >= ALONE:
+        if run >= ALONE and run + wait >= ALONE * ready:
             found.append(sample)
             accounts.append((run, wait))
         if len(found) == WINDOWS:
@@ -179,7 +180,7 @@ def undisturbed(session, processes):
 @pytest.mark.parametrize("burners", [1, 3])
 def test_length_is_the_number_of_threads_that_run_or_wait(session, cpu, burners, sessions):
     with load(cpu, *[BURN] * burners, sessions=sessions) as processes:
-        samples, _ = undisturbed(session, processes)
+        samples, _ = undisturbed(session, processes, burners)
     hits = lengths(session, samples, cpu)
     queued = Counter({length - 1: number for length, number in hits.items() if length})
     print(f"{burners} burners: length {mean(hits):.3f}, {dict(sorted(hits.items()))}")
