@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 DEBIAN, UBUNTU = "http://deb.debian.org/debian", "http://archive.ubuntu.com/ubuntu"
-ROOTS = {"bookworm": DEBIAN, "trixie": DEBIAN, "jammy": UBUNTU, "noble": UBUNTU}
+RELEASES = {DEBIAN: ("bookworm", "trixie", "sid"), UBUNTU: ("jammy", "noble")}
+ROOTS = {name: archive for archive, names in RELEASES.items() for name in names}
 KEYS = {DEBIAN: "debian-archive-keyring.gpg", UBUNTU: "ubuntu-archive-keyring.gpg"}
 CACHE = Path("/var/cache/ebpftop-roots")
 REPOSITORY = Path(__file__).parents[1]

@@ -82,6 +82,7 @@ static __always_inline bool is_cached(u64 mapping, u64 index) {
   u64 entry = 0;
   READ(entry, mapping, MAPPING_PAGES);
   if ((entry & 3) != XA_NODE) return entry && !(entry & XA_VALUE) && !index;
+#pragma nounroll  // clang 21 would use a register that a call has made invalid
   for (int level = 0; level < XA_LEVELS; level++) {
     u64 node = entry - XA_NODE;
     u8 shift = 0;
