@@ -224,8 +224,11 @@ def test_a_stack_is_named_from_the_program_to_the_scheduler(session, worker):
     program = [frame for frame in frames if not frame.endswith("_[k]")]
     assert frames == program + kernel
     if program[-1].startswith("[libc.so.6+"):
-        program.pop()  # since glibc 2.41 a function without a name makes the calls
-    assert "nanosleep" in program[-1]
+        # Since glibc 2.41 a function without a name makes the calls; Debian 13 compiles it without
+        # frame pointers, so that who called it cannot be found.
+        assert "nanosleep" in program[-2] or program[-2] == "[no frame pointers]"
+    else:
+        assert "nanosleep" in program[-1]
     assert kernel[-1] == "__schedule_[k]"
     assert any("nanosleep" in frame for frame in kernel)
     assert not [frame for frame in frames if frame.startswith(("bpf_", "[0x"))]
