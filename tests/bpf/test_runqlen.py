@@ -101,6 +101,15 @@ def account(processes):
     return run_ns, wait_ns
 
 
+def account_of_cpu(cpu):
+    """The same for all that ran or waited on a CPU, in one; 0 where the kernel does not tell."""
+    with suppress(FileNotFoundError):  # without CONFIG_SCHEDSTATS
+        for line in Path("/proc/schedstat").read_text().splitlines():
+            if line.startswith(f"cpu{cpu} "):
+                return sum(map(int, line.split()[7:9]))
+    return 0
+
+
 def idle_s(cpu):
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith(f"cpu{cpu} "):
@@ -152,8 +161,8 @@ def mean(hits):
     return sum(length * number for length, number in hits.items()) / hits.total()
 
 
-def undisturbed(session, processes, ready=0):
-    """Samples in which a load had its CPU to itself, and what its own account says of each.
+def undisturbed(session, processes, cpu, ready=0):
+    """Samples in which a load had its CPU to itself, and what the accounts say of each.
 
     Other things run on this machine. Which samples are taken is decided by the account that the
     scheduler keeps of the processes, not by what the probe says; `ready` is how many of them must
@@ -161,16 +170,16 @@ def undisturbed(session, processes, ready=0):
     """
     session.settle("runqlen")
     found, accounts = [], []
-    before, before_ns = account(processes), time.monotonic_ns()
+    before, before_ns = (*account(processes), account_of_cpu(cpu)), time.monotonic_ns()
     for _ in range(ATTEMPTS):
         session.settle("runqlen", 1)
         sample = session.samples("runqlen")[-1]
-        after, after_ns = account(processes), time.monotonic_ns()
-        run, wait = ((after[i] - before[i]) / (after_ns - before_ns) for i in (0, 1))
+        after, after_ns = (*account(processes), account_of_cpu(cpu)), time.monotonic_ns()
+        run, wait, whole = ((after[i] - before[i]) / (after_ns - before_ns) for i in range(3))
         before, before_ns = after, after_ns
         if run >= ALONE and run + wait >= ALONE * ready:
             found.append(sample)
-            accounts.append((run, wait))
+            accounts.append((run, wait, max(0.0, whole - run - wait)))
         if len(found) == WINDOWS:
             return found, accounts
     pytest.skip(f"others kept the CPU from the load in {ATTEMPTS} samples of half a second")
@@ -180,13 +189,15 @@ def undisturbed(session, processes, ready=0):
 @pytest.mark.parametrize("burners", [1, 3])
 def test_length_is_the_number_of_threads_that_run_or_wait(session, cpu, burners, sessions):
     with load(cpu, *[BURN] * burners, sessions=sessions) as processes:
-        samples, _ = undisturbed(session, processes, burners)
+        samples, accounts = undisturbed(session, processes, cpu, burners)
+    others = sum(waited for _, _, waited in accounts) / len(accounts)
     hits = lengths(session, samples, cpu)
     queued = Counter({length - 1: number for length, number in hits.items() if length})
-    print(f"{burners} burners: length {mean(hits):.3f}, {dict(sorted(hits.items()))}")
+    seen = f"length {mean(hits):.3f}, {dict(sorted(hits.items()))}"
+    print(f"{burners} burners: {seen}; others waited {others:.3f}")
     assert hits.most_common(1)[0][0] == burners
-    assert mean(hits) == pytest.approx(burners, rel=0.02)
-    assert mean(queued) == pytest.approx(burners - 1, abs=0.02 * burners)
+    assert 0.98 * burners <= mean(hits) <= 1.02 * burners + others
+    assert -0.02 * burners <= mean(queued) - (burners - 1) <= 0.02 * burners + others
 
 
 def test_samples_of_a_cpu_come_to_99_a_second(session, cpu):
@@ -215,8 +226,8 @@ def test_an_idle_cpu_shows_length_0(session, cpu):
 def test_sleepers_that_are_still_queued_do_not_count(session, cpu):
     """Delayed dequeue, since 6.12: `rq.nr_running` itself is a third too high with this load."""
     with load(cpu, *[DOZE] * 4, BURN) as processes:
-        samples, accounts = undisturbed(session, processes)
-    wanted = sum(run + wait for run, wait in accounts) / len(accounts)
+        samples, accounts = undisturbed(session, processes, cpu)
+    wanted = sum(run + wait for run, wait, _ in accounts) / len(accounts)
     hits = lengths(session, samples, cpu)
     print(f"length {mean(hits):.3f}, schedstat {wanted:.3f}, {dict(sorted(hits.items()))}")
     assert mean(hits) == pytest.approx(wanted, rel=0.1)
@@ -224,7 +235,7 @@ def test_sleepers_that_are_still_queued_do_not_count(session, cpu):
 
 def test_who_is_on_the_cpu_is_named(session, cpu):
     with load(cpu, BURN) as processes:
-        samples, _ = undisturbed(session, processes)
+        samples, _ = undisturbed(session, processes, cpu)
     on_cpu = Counter[int]()
     for sample in samples:
         for row in rows_of(sample, session, "oncpu"):
