@@ -18,13 +18,12 @@ from ebpftop.collector.cache import Cache
 from ebpftop.collector.header_files import LOCAL, HeadersError
 from tests.bpf import test_biotop, test_cachestat, test_offcputime, test_syscount, test_tcptop
 from tests.bpf.conftest import PYTHON, ROOT
-from tests.bpf.page_loads import MIB
+from tests.bpf.page_loads import MIB, Watch
 
 pytestmark = pytest.mark.bpf
 
 # Their fixtures, by the names under which they ask for each other.
 on_disk = test_biotop.file
-cachestat, count = test_cachestat.cachestat, test_cachestat.count
 directory, file = test_cachestat.directory, test_cachestat.file
 spawn, worker = test_offcputime.spawn, test_offcputime.worker
 
@@ -96,9 +95,17 @@ def test_bytes_of_tcp_are_exact(collect):
     test_tcptop.test_bytes_are_exact(tcptop=session, family="v4", load="sendall to recv")
 
 
-def test_pages_read_are_misses_and_then_hits(count, file):
+def test_pages_read_are_misses_and_then_hits(collect, file):
+    watch = Watch(collect("cachestat", interval_s=0.1))
+
+    def count(load):
+        watch.begin()
+        load()
+        return watch.figures()
+
     test_cachestat.test_a_file_read_for_the_first_time_is_all_misses(count, file, size=MIB)
     test_cachestat.test_and_for_the_second_time_all_hits(count, file, size=MIB)
+    assert not watch.lost()
 
 
 def test_system_calls_and_errors_are_exact(collect):
