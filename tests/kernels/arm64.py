@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import shutil
 import signal
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from tests.kernels import packages, run_in_kernel
 from tests.kernels.guest import SHARED
 from tests.kernels.machine import ARM64, machine
-from tests.kernels.matrix import COMPILED, DISKS, PYTEST, Guests, Plan, copy_of_the_tree
+from tests.kernels.matrix import COMPILED, DISKS, Guests, Plan, copy_of_the_tree, twice
 from tests.kernels.report import text
 from tests.kernels.userland import headers, prepared
 
@@ -44,7 +43,7 @@ python3 -m ebpftop doctor || true
 python3 -m ebpftop probes
 python3 -m ebpftop.collector --count 2 >{SHARED}/collected.jsonl </dev/null
 export EBPFTOP_TEST_PATIENCE_S={PATIENCE_S}
-exec python3 {PYTEST} """
+"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class OnArm64(Plan):
         runner = (sys.executable, "-m", run_in_kernel.__name__, *options)
         version = self.kernel.release.removesuffix(f"-{self.flavour}")
         inside = ("--shared", str(self.folder), version)
-        return [*runner, *inside, "--", PREPARE + shlex.join(self.tests)]
+        return [*runner, *inside, "--", PREPARE + twice(self.tests, "python3")]
 
 
 def planned(version: str, flavour: str, tests: tuple[str, ...]) -> OnArm64 | None:

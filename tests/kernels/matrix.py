@@ -65,13 +65,13 @@ export EBPFTOP_TEST_CACHE={SHARED}/{COMPILED}
 """
 
 
-def twice(tests: tuple[str, ...]) -> str:
+def twice(tests: tuple[str, ...], python: str = sys.executable) -> str:
     """Shell text that runs tests, and those that fail once more.
 
     A load of four threads says how long each must have waited; it cannot say that the machine had
     other things to do than to emulate its second CPU. What failed at first is told all the same.
     """
-    run = f"{sys.executable} {PYTEST} {shlex.join(tests)}"
+    run = f"{python} {PYTEST} {shlex.join(tests)}"
     return f"""status=0
 {run} || status=$?
 [ $status != 1 ] || {{ status=0; {run} --last-failed || status=$?; }}
