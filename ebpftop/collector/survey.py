@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ebpftop import registry
 from ebpftop.collector import hooks
+from ebpftop.collector.btf import BtfError
 from ebpftop.collector.cache import Cache
 from ebpftop.collector.kernel_types import kernel_types
 
@@ -46,6 +47,9 @@ def _find(probe: Probe, kernel: KernelTypes) -> Finding:
         plan = hooks.plan(probe, kernel)
     except hooks.UnavailableError as error:
         return Finding(probe.name, probe.title, "unavailable", (), error.reason, error.hint)
+    except BtfError as error:
+        hint = "please report it, with the kernel's version"
+        return Finding(probe.name, probe.title, "unavailable", (), str(error), hint)
     state = "degraded" if plan.missing else "full"
     used = tuple(map(str, plan.hooks))
     return Finding(probe.name, probe.title, state, used, "; ".join(plan.missing))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ebpftop.collector import survey
+from ebpftop.collector import hooks, survey
+from ebpftop.collector.btf import BtfError
 from ebpftop.collector.survey import Finding
 
 
@@ -35,3 +36,13 @@ def test_a_probe_that_cannot_run_says_why_and_what_helps(printed):
     lines, status = printed(Finding("biotop", "", "unavailable", (), "there is no x", "get one x"))
     assert lines == [["biotop", "unavailable", "there is no x"], ["get", "one", "x"]]
     assert status == 1
+
+
+def test_types_of_a_kind_that_is_not_known_make_probes_unavailable(monkeypatch):
+    def plan(probe, kernel):
+        raise BtfError("the kernel's BTF has types of kind 20, which are not known here")
+
+    monkeypatch.setattr(hooks, "plan", plan)
+    findings = survey.survey(object())
+    assert {finding.state for finding in findings} == {"unavailable"}
+    assert all("kind 20" in finding.reason for finding in findings)
