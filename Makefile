@@ -26,6 +26,7 @@ setup-dev: $(VENV)/.ready-dev
 test: setup-dev check
 	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/probes --ignore=tests/recordings --ignore=tests/ui \
 	  --ignore=tests/kernels/test_guest.py
+	$(BIN)/python -m tests.kernels.matrix --exact 5.10 6.1 6.12 newest
 
 # Format, lint, types, import contracts, fast tests: before each commit.
 check: setup-dev

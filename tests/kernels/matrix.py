@@ -3,6 +3,7 @@
     python -m tests.kernels.matrix                        the default kernels
     python -m tests.kernels.matrix 6.1 5.10:v1 newest     these; `:v1` and `:hybrid` are layouts
     python -m tests.kernels.matrix 6.1 --tests tests/bpf/test_biotop.py
+    python -m tests.kernels.matrix 6.1 --exact           without what only compares fallbacks
 
 A guest runs the tests from a copy of this folder (it may be edited meanwhile), with its .venv and
 the machine's bcc; a disk of its own is /tmp (/dev/vda, ext4), a second /mnt/second (/dev/vdb).
@@ -34,7 +35,7 @@ from typing import Any
 
 from tests.kernels import packages, run_in_kernel
 from tests.kernels.emulator import emulator
-from tests.kernels.expected import CGROUP_TESTS, TESTS
+from tests.kernels.expected import CGROUP_TESTS, EXACT, TESTS
 from tests.kernels.guest import MOUNTS, SHARED
 from tests.kernels.in_guest import PATH, read
 from tests.kernels.report import Boot, as_json, text
@@ -208,15 +209,17 @@ def main(arguments: list[str] | None = None) -> int:
     parse = argparse.ArgumentParser(prog="matrix", description=(__doc__ or "").split("\n")[0])
     parse.add_argument("kernels", nargs="*", metavar="KERNEL[:LAYOUT]", help=" ".join(KERNELS))
     parse.add_argument("--tests", action="append", help="instead of those in expected.py")
+    parse.add_argument("--exact", action="store_true", help="without those of fallbacks")
     parse.add_argument("--together", type=int, default=os.cpu_count() or 1, help="guests at a time")
-    parse.add_argument("--timeout", type=float, default=900, metavar="S", help="of a guest (900)")
+    parse.add_argument("--timeout", type=float, default=1500, metavar="S", help="of a guest (1500)")
     parse.add_argument("--update", action="store_true", help="look for newer kernels than cached")
     asked = parse.parse_args(arguments)
     for kernel in asked.kernels:
         if kernel.partition(":")[2] not in ("", *MOUNTS):
             parse.error(f"{kernel}: the layouts are {', '.join(MOUNTS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    plans = plans_of(asked.kernels or list(KERNELS), tuple(asked.tests or ()), asked.update)
+    tests = tuple(asked.tests or (EXACT if asked.exact else ()))
+    plans = plans_of(asked.kernels or list(KERNELS), tests, asked.update)
     if not plans:
         return 0
     BUILD.mkdir(parents=True, exist_ok=True)
