@@ -25,8 +25,11 @@ TESTS = (
     "tests/bpf/test_runqlen.py",
     "tests/bpf/test_scope.py",
 )
-# Without those that run a fallback beside something better: what `make test` takes the time for.
-EXACT = tuple(file for file in TESTS if not file.endswith(("_ways.py", "_fallback.py")))
+# Those that compare a probe with a witness: what `make test` takes the time for.
+EXACT = tuple(
+    f"tests/bpf/test_{probe}.py"
+    for probe in ("biotop", "tcptop", "cachestat", "syscount", "offcputime", "runqlen")
+)
 # Where the layout of cgroups is not the usual one, only what looks at cgroups.
 CGROUP_TESTS = ("tests/bpf/test_scope.py", "tests/bpf/test_containers.py")
 

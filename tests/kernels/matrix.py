@@ -3,7 +3,7 @@
     python -m tests.kernels.matrix                        the default kernels
     python -m tests.kernels.matrix 6.1 5.10:v1 newest     these; `:v1` and `:hybrid` are layouts
     python -m tests.kernels.matrix 6.1 --tests tests/bpf/test_biotop.py
-    python -m tests.kernels.matrix 6.1 --exact           without what only compares fallbacks
+    python -m tests.kernels.matrix 6.1 --exact           only what compares with a witness
 
 A guest runs the tests from a copy of this folder (it may be edited meanwhile), with its .venv and
 the machine's bcc; a disk of its own is /tmp (/dev/vda, ext4), a second /mnt/second (/dev/vdb).
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     parse = argparse.ArgumentParser(prog="matrix", description=(__doc__ or "").split("\n")[0])
     parse.add_argument("kernels", nargs="*", metavar="KERNEL[:LAYOUT]", help=" ".join(KERNELS))
     parse.add_argument("--tests", action="append", help="instead of those in expected.py")
-    parse.add_argument("--exact", action="store_true", help="without those of fallbacks")
+    parse.add_argument("--exact", action="store_true", help="only those with a witness")
     parse.add_argument("--together", type=int, default=os.cpu_count() or 1, help="guests at a time")
     parse.add_argument("--timeout", type=float, default=1500, metavar="S", help="of a guest (1500)")
     parse.add_argument("--update", action="store_true", help="look for newer kernels than cached")
