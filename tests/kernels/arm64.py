@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.kernels import packages, run_in_kernel
 from tests.kernels.guest import SHARED
 from tests.kernels.machine import ARM64, machine
-from tests.kernels.matrix import COMPILED, DISKS, Guests, Plan, copy_of_the_tree, twice
+from tests.kernels.matrix import COMPILED, DISKS, Guests, Plan, copy_of_the_tree, with_attempts
 from tests.kernels.report import text
 from tests.kernels.userland import headers, prepared
 
@@ -59,7 +59,7 @@ class OnArm64(Plan):
         runner = (sys.executable, "-m", run_in_kernel.__name__, *options)
         version = self.kernel.release.removesuffix(f"-{self.flavour}")
         inside = ("--shared", str(self.folder), version)
-        return [*runner, *inside, "--", PREPARE + twice(self.tests, "python3")]
+        return [*runner, *inside, "--", PREPARE + with_attempts(self.tests, "python3")]
 
 
 def planned(version: str, flavour: str, tests: tuple[str, ...]) -> OnArm64 | None:

@@ -25,13 +25,14 @@ class Result:
 
     Attributes:
         why: the first line of its failure, or why it was skipped.
-        before: why it failed at the first attempt, if this is the second.
+        attempt: how often it had to be run; `before` is why it failed at first.
     """
 
     test: str
     outcome: Outcome
     seconds: float
     why: str = ""
+    attempt: int = 1
     before: str = ""
 
 
@@ -89,6 +90,8 @@ def read(path: Path) -> list[Result]:
     for line in lines:
         if line.endswith("\n"):
             result = Result(**json.loads(line))
-            first = found.get(result.test)
-            found[result.test] = replace(result, before=first.why) if first else result
+            if last := found.get(result.test):
+                before = last.before or last.why
+                result = replace(result, attempt=last.attempt + 1, before=before)
+            found[result.test] = result
     return list(found.values())

@@ -66,8 +66,8 @@ export EBPFTOP_TEST_CACHE={SHARED}/{COMPILED}
 """
 
 
-def twice(tests: tuple[str, ...], python: str = sys.executable) -> str:
-    """Shell text that runs tests, and those that fail once more.
+def with_attempts(tests: tuple[str, ...], python: str = sys.executable) -> str:
+    """Shell text that runs tests, and those that fail up to three times more.
 
     A load of four threads says how long each must have waited; it cannot say that the machine had
     other things to do than to emulate its second CPU. What failed at first is told all the same.
@@ -75,7 +75,11 @@ def twice(tests: tuple[str, ...], python: str = sys.executable) -> str:
     run = f"{python} {PYTEST} {shlex.join(tests)}"
     return f"""status=0
 {run} || status=$?
-[ $status != 1 ] || {{ status=0; {run} --last-failed || status=$?; }}
+for attempt in 2 3 4; do
+  [ $status = 1 ] || break
+  status=0
+  {run} --last-failed || status=$?
+done
 exit $status"""
 
 
@@ -98,7 +102,7 @@ class Plan:
         runner = (sys.executable, "-m", run_in_kernel.__name__, *options, "--shared", self.folder)
         version = self.kernel.release.removesuffix(f"-{packages.FLAVOUR}")
         inside = ("--folder", str(tree))
-        return [*map(str, runner), *inside, version, "--", PREPARE + twice(self.tests)]
+        return [*map(str, runner), *inside, version, "--", PREPARE + with_attempts(self.tests)]
 
 
 def plan(asked: str, tests: tuple[str, ...], folder: Path, update: bool) -> Plan | None:

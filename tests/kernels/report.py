@@ -97,9 +97,9 @@ def text(boots: Sequence[Boot]) -> str:
                 known = expected(result.test, boot.kernel)
                 reason = known.reason if known else result.why
                 lines.append(f"{boot.name}: {verdict}: {result.test}: {reason[:WHY_CHARS]}")
-            elif result.before:
-                why = result.before[:WHY_CHARS]
-                lines.append(f"{boot.name}: passed at the second attempt: {result.test}: {why}")
+            elif result.attempt > 1:
+                how = f"{result.outcome} at attempt {result.attempt}"
+                lines.append(f"{boot.name}: {how}: {result.test}: {result.before[:WHY_CHARS]}")
         skipped = Counter(
             (file_of(r), r.why[:WHY_CHARS]) for r in boot.results if r.outcome == "skipped"
         )
