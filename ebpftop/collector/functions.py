@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpftop.collector import bpf, perf
+from ebpftop.collector.bytecode import PROGRAM_TYPES, TRACING
 
 if TYPE_CHECKING:
     from ebpftop.collector.hooks import KernelTypes
 
 KALLSYMS = Path("/proc/kallsyms")
-RAW_TRACEPOINT, TRACING = 17, 26  # BPF_PROG_TYPE_
 NOTHING = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)  # r0 = 0; exit
 NOT_ALLOWED = (errno.EPERM, errno.EACCES)
 # Where a call's arguments and its result are, by the names that each architecture has for them.
@@ -75,7 +75,9 @@ def can_trace(function_id: int, attach_type: int) -> bool:
 def can_watch(tracepoint: str) -> bool:
     """Whether the kernel was built with a raw tracepoint; true where nothing may be tried."""
     try:
-        program = bpf.load_program("try", RAW_TRACEPOINT, NOTHING, "GPL", 0, log=False)
+        program = bpf.load_program(
+            "try", PROGRAM_TYPES["raw_tracepoint"], NOTHING, "GPL", 0, log=False
+        )
     except OSError:
         return True
     try:

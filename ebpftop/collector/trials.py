@@ -26,7 +26,6 @@ from ebpftop.collector.environment import cpu_list
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KPROBE = 2  # enum bpf_prog_type
 PROBE_READ_KERNEL = 113  # enum bpf_func_id (5.5)
 FREQUENCY = 99
 # BPF_MAP_TYPE_ of the maps that the probes have, and as many entries as theirs.
@@ -151,7 +150,10 @@ def _tracepoint() -> None:
 def _kprobe() -> None:
     if not perf.KPROBE_PMU.exists():
         raise _AbsentError("this kernel has no kprobes")
-    _attached(_load(KPROBE), lambda fd: perf.open_kprobe(FUNCTION, returns=False, program_fd=fd))
+    _attached(
+        _load(PROGRAM_TYPES["kprobe"]),
+        lambda fd: perf.open_kprobe(FUNCTION, returns=False, program_fd=fd),
+    )
 
 
 def _fentry() -> None:
@@ -195,13 +197,6 @@ def _types() -> Btf:
         return Btf()
     except BtfError as error:
         raise _AbsentError(str(error)) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 KINDS: dict[str, Callable[[], None]] = {

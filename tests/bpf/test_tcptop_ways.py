@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 
 from ebpftop.collector.running import MISSED
+from tests.bpf import test_tcptop
 from tests.bpf.conftest import Session
 from tests.bpf.tcp_loads import LOADS, LOOPBACK, SIZE, connect, run
 from tests.bpf.test_tcptop import Watch, mptcp_is_on
@@ -45,15 +46,7 @@ def way(request) -> Iterator[tuple[str, Session]]:
 @pytest.mark.parametrize("load", LOADS)
 def test_bytes_are_exact_by_each_way(way, family, load):
     _, session = way
-    pair = connect(family)
-    watch = Watch(session, pair.client)
-    sender, receiver = run(pair, *LOADS[load])
-    totals = watch.totals()
-    assert set(totals) == {(sender, watch.lport), (receiver, watch.rport)}
-    sent, received = totals[sender, watch.lport], totals[receiver, watch.rport]
-    assert (sent["tx_bytes"], sent["rx_bytes"]) == (SIZE, 0)
-    assert (received["tx_bytes"], received["rx_bytes"]) == (0, SIZE)
-    assert not session.lost("tcptop")
+    test_tcptop.test_bytes_are_exact(session, family, load)
 
 
 def test_calls_are_those_that_moved_bytes_by_each_way(way):
